@@ -1,0 +1,318 @@
+//! The infrastructure: the CloudFormation templates of `deploy/aws`, applied to ministack, and what they put out.
+//!
+//! No template is read here: the stand-in for CloudFormation does that, as AWS does in production.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudformation::types::{
+    Capability, Parameter, Stack as Description, StackStatus, Tag,
+};
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::loopback::LOOK_EVERY;
+use crate::tools;
+
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// Holds what a stack was last made from, so that one that is as it should be is left alone.
+const FINGERPRINT: &str = "fingerprint";
+
+/// One of the templates under `deploy/aws`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stack {
+    /// The bus and the user pool. The others need its bus, so it always comes along.
+    Platform,
+    /// The product service's resources.
+    Product,
+    /// The basket service's resources.
+    Basket,
+    /// The order service's resources.
+    Order,
+}
+
+impl Stack {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Platform, Self::Product, Self::Basket, Self::Order];
+
+    /// The template's name, without its ending.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Product => "product-service",
+            Self::Basket => "basket-service",
+            Self::Order => "order-service",
+        }
+    }
+}
+
+/// What is to be deployed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Begins the name of every resource.
+    pub prefix: String,
+    /// The address of the stand-in, as services are to reach its user pool.
+    pub endpoint: String,
+    /// Which stacks; the platform's is added.
+    pub stacks: Vec<Stack>,
+}
+
+/// Creates or updates the stacks, the platform's first, and returns the outputs of each.
+///
+/// # Errors
+///
+/// When a template cannot be read or is refused; the message names the stack and the reason.
+pub async fn apply(client: &Client, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Outputs>> {
+    let platform = vec![("CognitoEndpoint", plan.endpoint.clone())];
+    let platform = apply_one(client, plan, Stack::Platform, platform).await?;
+    let bus = platform
+        .get("EventBus")
+        .context("the platform's stack names no EventBus")?
+        .clone();
+    let services = plan
+        .stacks
+        .iter()
+        .filter(|stack| **stack != Stack::Platform)
+        .map(|stack| {
+            let parameters = vec![("EventBusName", bus.clone())];
+            async move { anyhow::Ok((*stack, apply_one(client, plan, *stack, parameters).await?)) }
+        });
+    let mut outputs: BTreeMap<_, _> = try_join_all(services).await?.into_iter().collect();
+    outputs.insert(Stack::Platform, platform);
+    Ok(outputs)
+}
+
+/// A stack's outputs by their keys, in CamelCase.
+pub type Outputs = BTreeMap<String, String>;
+
+/// The setting that an output of this key is for: `OrdersTable` is `ORDERS_TABLE`.
+pub fn setting(output: &str) -> String {
+    let mut name = String::with_capacity(output.len() + 4);
+    for (at, letter) in output.char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+async fn apply_one(
+    client: &Client,
+    plan: &Plan,
+    stack: Stack,
+    own: Vec<(&'static str, String)>,
+) -> anyhow::Result<Outputs> {
+    let file = tools::checkout()
+        .join("deploy/aws")
+        .join(format!("{}.yaml", stack.name()));
+    let template =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let common = [
+        ("Prefix", plan.prefix.clone()),
+        ("DeletionProtection", "false".to_owned()),
+    ];
+    let parameters: Vec<_> = common.into_iter().chain(own).collect();
+    let stack = Application {
+        client,
+        name: format!("{}-{}", plan.prefix, stack.name()),
+        fingerprint: fingerprint(&template, &parameters),
+        template,
+        parameters: parameters
+            .into_iter()
+            .map(|(key, value)| {
+                Parameter::builder()
+                    .parameter_key(key)
+                    .parameter_value(value)
+                    .build()
+            })
+            .collect(),
+    };
+    let outputs = stack
+        .apply()
+        .await
+        .with_context(|| format!("stack {}", stack.name))?;
+    Ok(outputs)
+}
+
+fn fingerprint(template: &str, parameters: &[(&str, String)]) -> String {
+    let said = format!("{template}{parameters:?}");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, said.as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+struct Application<'a> {
+    client: &'a Client,
+    name: String,
+    template: String,
+    parameters: Vec<Parameter>,
+    fingerprint: String,
+}
+
+impl Application<'_> {
+    async fn apply(&self) -> anyhow::Result<Outputs> {
+        match self.describe().await? {
+            None => self.create().await?,
+            Some(found) if self.is_current(&found) => return Ok(outputs(&found)),
+            Some(_) => self.update().await?,
+        }
+        Ok(outputs(&self.settled().await?))
+    }
+
+    async fn describe(&self) -> anyhow::Result<Option<Description>> {
+        match self
+            .client
+            .describe_stacks()
+            .stack_name(&self.name)
+            .send()
+            .await
+        {
+            Ok(found) => Ok(found.stacks.unwrap_or_default().into_iter().next()),
+            Err(error)
+                if error
+                    .message()
+                    .is_some_and(|said| said.contains("does not exist")) =>
+            {
+                Ok(None)
+            }
+            Err(error) => bail!("{}", DisplayErrorContext(error)),
+        }
+    }
+
+    fn is_current(&self, found: &Description) -> bool {
+        let settled = matches!(
+            found.stack_status(),
+            Some(StackStatus::CreateComplete | StackStatus::UpdateComplete)
+        );
+        let alike =
+            |tag: &Tag| tag.key() == Some(FINGERPRINT) && tag.value() == Some(&self.fingerprint);
+        settled && found.tags().iter().any(alike)
+    }
+
+    async fn create(&self) -> anyhow::Result<()> {
+        let request = self
+            .client
+            .create_stack()
+            .stack_name(&self.name)
+            .template_body(&self.template)
+            .set_parameters(Some(self.parameters.clone()))
+            .capabilities(Capability::CapabilityNamedIam)
+            .tags(self.tag());
+        request
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))?;
+        Ok(())
+    }
+
+    async fn update(&self) -> anyhow::Result<()> {
+        let request = self
+            .client
+            .update_stack()
+            .stack_name(&self.name)
+            .template_body(&self.template)
+            .set_parameters(Some(self.parameters.clone()))
+            .capabilities(Capability::CapabilityNamedIam)
+            .tags(self.tag());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .message()
+                    .is_some_and(|said| said.contains("No updates")) =>
+            {
+                Ok(())
+            }
+            Err(error) => bail!("{}", DisplayErrorContext(error)),
+        }
+    }
+
+    fn tag(&self) -> Tag {
+        Tag::builder()
+            .key(FINGERPRINT)
+            .value(&self.fingerprint)
+            .build()
+    }
+
+    async fn settled(&self) -> anyhow::Result<Description> {
+        let deadline = Instant::now() + SETTLES_WITHIN;
+        loop {
+            let found = self
+                .describe()
+                .await?
+                .context("vanished while it was made")?;
+            let status = found.stack_status().map_or("", StackStatus::as_str);
+            match status {
+                "CREATE_COMPLETE" | "UPDATE_COMPLETE" => return Ok(found),
+                running if running.ends_with("_IN_PROGRESS") && Instant::now() < deadline => {}
+                other => bail!("{other}: {}", self.reason(&found).await),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Why a stack failed: the stack's own reason names the resource at best, its events say what was wrong with it.
+    async fn reason(&self, found: &Description) -> String {
+        let events = self
+            .client
+            .describe_stack_events()
+            .stack_name(&self.name)
+            .send()
+            .await;
+        let events = events
+            .ok()
+            .and_then(|answer| answer.stack_events)
+            .unwrap_or_default();
+        events
+            .iter()
+            .filter(|event| {
+                event
+                    .resource_status()
+                    .is_some_and(|status| status.as_str().ends_with("_FAILED"))
+            })
+            .filter_map(|event| {
+                Some(format!(
+                    "{}: {}",
+                    event.logical_resource_id()?,
+                    event.resource_status_reason()?
+                ))
+            })
+            .next_back()
+            .or_else(|| found.stack_status_reason().map(str::to_owned))
+            .unwrap_or_else(|| "no reason given".to_owned())
+    }
+}
+
+fn outputs(found: &Description) -> Outputs {
+    found
+        .outputs()
+        .iter()
+        .filter_map(|output| {
+            Some((
+                output.output_key()?.to_owned(),
+                output.output_value()?.to_owned(),
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_named_like_the_setting_it_is_for() {
+        assert_eq!(setting("ProductsTable"), "PRODUCTS_TABLE");
+        assert_eq!(setting("BasketSettleDlqUrl"), "BASKET_SETTLE_DLQ_URL");
+        assert_eq!(setting("AuthJwksUrl"), "AUTH_JWKS_URL");
+    }
+}

@@ -1,0 +1,170 @@
+//! One test's own share of the cloud.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, anyhow};
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::error::DisplayErrorContext;
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+
+use super::EventTap;
+use crate::stacks::{self, Outputs, Plan, Stack};
+use crate::{aws, mirror};
+
+/// Stacks under a name that nobody else uses, and the settings with which a service uses them.
+///
+/// Its clients' connections belong to the runtime that uses them first: a test's own, which is why each test makes its
+/// own deployment. Nothing is taken down at the end; the whole cloud goes with the process.
+pub struct Deployment {
+    sdk: SdkConfig,
+    tables: SdkConfig,
+    settings: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    pub(super) async fn make(
+        ministack: &str,
+        tables: &str,
+        stacks: &[Stack],
+    ) -> anyhow::Result<Self> {
+        let plan = Plan {
+            prefix: format!("t{}", Uuid::new_v4().simple()),
+            endpoint: ministack.to_owned(),
+            stacks: stacks.to_vec(),
+        };
+        Self::of(&plan, tables).await
+    }
+
+    /// Makes what `plan` says, or finds it, with its tables at the address `tables`.
+    ///
+    /// # Errors
+    ///
+    /// When a template is refused, or a table cannot be made alike.
+    pub async fn of(plan: &Plan, tables: &str) -> anyhow::Result<Self> {
+        let sdk = aws::config(&plan.endpoint);
+        let elsewhere = aws::config(tables);
+        let outputs = stacks::apply(&aws_sdk_cloudformation::Client::new(&sdk), plan).await?;
+        let mut settings = endpoints(&plan.endpoint, tables);
+        for (key, value) in outputs.values().flatten() {
+            settings.insert(stacks::setting(key), value.clone());
+        }
+        let secret = service_client_secret(&sdk, outputs.get(&Stack::Platform)).await?;
+        settings.insert("SERVICE_CLIENT_SECRET".to_owned(), secret);
+        let made = Self {
+            sdk,
+            tables: elsewhere,
+            settings,
+        };
+        if plan.endpoint != tables {
+            made.mirror_tables().await?;
+        }
+        Ok(made)
+    }
+
+    /// The settings that the stacks' outputs are for, and those by which the AWS SDK finds the stand-ins.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        self.settings.clone()
+    }
+
+    /// One of [`Deployment::settings`].
+    ///
+    /// # Errors
+    ///
+    /// When the stacks that were asked for have no such output.
+    pub fn setting(&self, name: &str) -> anyhow::Result<&str> {
+        self.settings
+            .get(name)
+            .map(String::as_str)
+            .with_context(|| format!("no stack here puts out {name}"))
+    }
+
+    /// Reaches ministack: the bus, queues, topics and user pool.
+    #[expect(
+        clippy::unused_async,
+        reason = "like the SDK's own loading of a configuration, which this stands in for"
+    )]
+    pub async fn sdk_config(&self) -> SdkConfig {
+        self.sdk.clone()
+    }
+
+    /// A client for the tables, wherever they are.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.tables)
+    }
+
+    /// A client for the bus.
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.sdk)
+    }
+
+    /// A client for the queues.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.sdk)
+    }
+
+    /// A client for the user pool.
+    pub fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
+        aws_sdk_cognitoidentityprovider::Client::new(&self.sdk)
+    }
+
+    /// Listens to every event on the bus from now on.
+    ///
+    /// # Errors
+    ///
+    /// When its queue or rule cannot be made.
+    pub async fn tap(&self) -> anyhow::Result<EventTap> {
+        EventTap::on(&self.eventbridge(), self.sqs(), self.setting("EVENT_BUS")?).await
+    }
+
+    /// Makes the tables that the stacks put out alike where the tables are.
+    async fn mirror_tables(&self) -> anyhow::Result<Vec<(String, mirror::Outcome)>> {
+        let from = aws_sdk_dynamodb::Client::new(&self.sdk);
+        let to = self.dynamodb();
+        let names = self
+            .settings
+            .iter()
+            .filter(|(setting, _)| setting.ends_with("_TABLE"));
+        try_join_all(names.map(async |(_, name)| {
+            let outcome = mirror::table(&from, &to, name).await?;
+            anyhow::Ok((name.clone(), outcome))
+        }))
+        .await
+    }
+}
+
+fn endpoints(ministack: &str, tables: &str) -> BTreeMap<String, String> {
+    [
+        ("AWS_ENDPOINT_URL", ministack),
+        ("AWS_ENDPOINT_URL_DYNAMODB", tables),
+        ("AWS_REGION", aws::REGION),
+        ("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", aws::SECRET_ACCESS_KEY),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// No output of a stack, since outputs are no secrets.
+async fn service_client_secret(
+    sdk: &SdkConfig,
+    platform: Option<&Outputs>,
+) -> anyhow::Result<String> {
+    let output = |key: &str| {
+        platform
+            .and_then(|outputs| outputs.get(key))
+            .with_context(|| format!("the platform's stack has no {key}"))
+    };
+    let answer = aws_sdk_cognitoidentityprovider::Client::new(sdk)
+        .describe_user_pool_client()
+        .user_pool_id(output("UserPoolId")?)
+        .client_id(output("ServiceClientId")?)
+        .send()
+        .await
+        .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+    answer
+        .user_pool_client
+        .and_then(|client| client.client_secret)
+        .context("the service client has no secret")
+}

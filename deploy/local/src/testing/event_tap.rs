@@ -1,0 +1,201 @@
+//! Everything that is published on one bus, for a test to look at.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use aws_sdk_eventbridge::types::Target;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::loopback::LOOK_EVERY;
+
+/// An event as the bus hands it to its targets.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Event {
+    /// Who published it.
+    pub source: String,
+    /// Its name.
+    #[serde(rename = "detail-type")]
+    pub detail_type: String,
+    /// The ids it speaks of.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// The envelope with the body.
+    pub detail: Value,
+}
+
+/// A queue that a rule fills with every event of the bus. Two taps on one bus see each event both.
+pub struct EventTap {
+    sqs: aws_sdk_sqs::Client,
+    queue: String,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    events: Vec<Event>,
+    /// How many of them [`EventTap::next`] has handed out.
+    handed_out: usize,
+}
+
+impl EventTap {
+    pub(super) async fn on(
+        eventbridge: &aws_sdk_eventbridge::Client,
+        sqs: aws_sdk_sqs::Client,
+        bus: &str,
+    ) -> anyhow::Result<Self> {
+        let name = format!("tap-{}", Uuid::new_v4().simple());
+        let made = sqs.create_queue().queue_name(&name).send().await;
+        let queue = made
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?
+            .queue_url
+            .context("a queue without an address")?;
+        let attributes = sqs
+            .get_queue_attributes()
+            .queue_url(&queue)
+            .attribute_names(QueueAttributeName::QueueArn);
+        let arn = attributes
+            .send()
+            .await
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?
+            .attributes
+            .and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn))
+            .context("a queue without an ARN")?;
+        let rule = eventbridge.put_rule().name(&name).event_bus_name(bus);
+        rule.event_pattern(r#"{"source": [{"prefix": ""}]}"#)
+            .send()
+            .await
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+        let target = Target::builder().id("tap").arn(arn).build()?;
+        eventbridge
+            .put_targets()
+            .rule(&name)
+            .event_bus_name(bus)
+            .targets(target)
+            .send()
+            .await
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+        Ok(Self {
+            sqs,
+            queue,
+            seen: Mutex::default(),
+        })
+    }
+
+    /// The next event, in the order in which they came, which for a bus is nearly that of their publishing.
+    ///
+    /// # Errors
+    ///
+    /// When none comes `within`.
+    pub async fn next(&self, within: Duration) -> anyhow::Result<Event> {
+        let deadline = Instant::now() + within;
+        let mut seen = self.seen.lock().await;
+        loop {
+            if let Some(event) = seen.events.get(seen.handed_out).cloned() {
+                seen.handed_out += 1;
+                return Ok(event);
+            }
+            if Instant::now() > deadline {
+                bail!("no further event within {within:?}; seen: {}", seen.names());
+            }
+            self.look(&mut seen).await?;
+        }
+    }
+
+    /// The first event that is `wanted`, also among those seen already.
+    ///
+    /// # Errors
+    ///
+    /// When none comes `within`; the message names those that did.
+    pub async fn wait_for(
+        &self,
+        within: Duration,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> anyhow::Result<Event> {
+        let deadline = Instant::now() + within;
+        let mut seen = self.seen.lock().await;
+        loop {
+            if let Some(event) = seen.events.iter().find(|event| wanted(event)) {
+                return Ok(event.clone());
+            }
+            if Instant::now() > deadline {
+                bail!("no such event within {within:?}; seen: {}", seen.names());
+            }
+            self.look(&mut seen).await?;
+        }
+    }
+
+    /// Everything that has come so far.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be read.
+    pub async fn seen(&self) -> anyhow::Result<Vec<Event>> {
+        let mut seen = self.seen.lock().await;
+        let mut before = None;
+        while before != Some(seen.events.len()) {
+            before = Some(seen.events.len());
+            self.receive(&mut seen).await?;
+        }
+        Ok(seen.events.clone())
+    }
+
+    async fn look(&self, seen: &mut Seen) -> anyhow::Result<()> {
+        if self.receive(seen).await? == 0 {
+            // Shorter than the stand-in's own long poll, which looks ten times a second.
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, seen: &mut Seen) -> anyhow::Result<usize> {
+        let request = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.queue)
+            .max_number_of_messages(10);
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+        let messages = answer.messages.unwrap_or_default();
+        for message in &messages {
+            let body = message.body().context("a message without a body")?;
+            seen.events
+                .push(serde_json::from_str(body).with_context(|| format!("not an event: {body}"))?);
+            let receipt = message
+                .receipt_handle()
+                .context("a message without a receipt")?;
+            let request = self
+                .sqs
+                .delete_message()
+                .queue_url(&self.queue)
+                .receipt_handle(receipt);
+            request
+                .send()
+                .await
+                .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+        }
+        Ok(messages.len())
+    }
+}
+
+impl Seen {
+    fn names(&self) -> String {
+        let names: Vec<_> = self
+            .events
+            .iter()
+            .map(|event| event.detail_type.as_str())
+            .collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+}
