@@ -3,10 +3,12 @@
 //! Nothing here is part of a service, and no service knows of this crate outside its tests.
 
 pub mod aws;
+pub mod catalog;
 pub mod console;
 pub mod loopback;
 pub mod ministack;
 pub mod mirror;
+pub mod payment_sandbox;
 pub mod stacks;
 pub mod tables;
 pub mod testing;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -61,33 +62,48 @@ pub struct Plan {
     pub stacks: Vec<Stack>,
 }
 
-/// Creates or updates the stacks, the platform's first, and returns the outputs of each.
+/// Creates or updates the stacks, the platform's first.
 ///
 /// # Errors
 ///
 /// When a template cannot be read or is refused; the message names the stack and the reason.
-pub async fn apply(client: &Client, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Outputs>> {
-    let platform = vec![("CognitoEndpoint", plan.endpoint.clone())];
-    let platform = apply_one(client, plan, Stack::Platform, platform).await?;
-    let bus = platform
-        .get("EventBus")
-        .context("the platform's stack names no EventBus")?
-        .clone();
-    let services = plan
-        .stacks
-        .iter()
-        .filter(|stack| **stack != Stack::Platform)
-        .map(|stack| {
-            let parameters = vec![("EventBusName", bus.clone())];
-            async move { anyhow::Ok((*stack, apply_one(client, plan, *stack, parameters).await?)) }
-        });
-    let mut outputs: BTreeMap<_, _> = try_join_all(services).await?.into_iter().collect();
-    outputs.insert(Stack::Platform, platform);
-    Ok(outputs)
+pub async fn apply(client: &Client, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Applied>> {
+    let folder = tools::checkout().join("deploy/aws");
+    let one = async |stack: Stack, own| {
+        let template = Template { file: folder.join(format!("{}.yaml", stack.name())), name: stack.name() };
+        anyhow::Ok((stack, apply_one(client, &plan.prefix, &template, own).await?))
+    };
+    let platform = one(Stack::Platform, ("CognitoEndpoint", plan.endpoint.clone())).await?;
+    let bus = platform.1.outputs.get("EventBus").context("the platform's stack names no EventBus")?.clone();
+    let services = plan.stacks.iter().filter(|stack| **stack != Stack::Platform);
+    let services = services.map(|stack| one(*stack, ("EventBusName", bus.clone())));
+    let applied = try_join_all(services).await?;
+    Ok(applied.into_iter().chain([platform]).collect())
 }
 
-/// A stack's outputs by their keys, in CamelCase.
-pub type Outputs = BTreeMap<String, String>;
+/// A file with a template, and what the stack made of it is called after the prefix.
+pub(crate) struct Template {
+    pub(crate) file: PathBuf,
+    pub(crate) name: &'static str,
+}
+
+/// A stack as it is now.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Its outputs by their keys, in CamelCase.
+    pub outputs: BTreeMap<String, String>,
+    /// What it took.
+    pub change: Change,
+}
+
+/// Whether a stack had to be made or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// It was as it should be.
+    None,
+    /// It was created or updated.
+    Made,
+}
 
 /// The setting that an output of this key is for: `OrdersTable` is `ORDERS_TABLE`.
 pub fn setting(output: &str) -> String {
@@ -101,42 +117,27 @@ pub fn setting(output: &str) -> String {
     name
 }
 
-async fn apply_one(
+/// Creates or updates one stack, which takes the parameter `own` beside those that all take.
+pub(crate) async fn apply_one(
     client: &Client,
-    plan: &Plan,
-    stack: Stack,
-    own: Vec<(&'static str, String)>,
-) -> anyhow::Result<Outputs> {
-    let file = tools::checkout()
-        .join("deploy/aws")
-        .join(format!("{}.yaml", stack.name()));
-    let template =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let common = [
-        ("Prefix", plan.prefix.clone()),
-        ("DeletionProtection", "false".to_owned()),
-    ];
-    let parameters: Vec<_> = common.into_iter().chain(own).collect();
+    prefix: &str,
+    template: &Template,
+    own: (&'static str, String),
+) -> anyhow::Result<Applied> {
+    let body = fs::read_to_string(&template.file);
+    let body = body.with_context(|| format!("cannot read {}", template.file.display()))?;
+    let parameters = [("Prefix", prefix.to_owned()), ("DeletionProtection", "false".to_owned()), own];
     let stack = Application {
         client,
-        name: format!("{}-{}", plan.prefix, stack.name()),
-        fingerprint: fingerprint(&template, &parameters),
-        template,
+        name: format!("{prefix}-{}", template.name),
+        fingerprint: fingerprint(&body, &parameters),
+        template: body,
         parameters: parameters
             .into_iter()
-            .map(|(key, value)| {
-                Parameter::builder()
-                    .parameter_key(key)
-                    .parameter_value(value)
-                    .build()
-            })
+            .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
             .collect(),
     };
-    let outputs = stack
-        .apply()
-        .await
-        .with_context(|| format!("stack {}", stack.name))?;
-    Ok(outputs)
+    stack.apply().await.with_context(|| format!("stack {}", stack.name))
 }
 
 fn fingerprint(template: &str, parameters: &[(&str, String)]) -> String {
@@ -159,13 +160,15 @@ struct Application<'a> {
 }
 
 impl Application<'_> {
-    async fn apply(&self) -> anyhow::Result<Outputs> {
+    async fn apply(&self) -> anyhow::Result<Applied> {
         match self.describe().await? {
             None => self.create().await?,
-            Some(found) if self.is_current(&found) => return Ok(outputs(&found)),
+            Some(found) if self.is_current(&found) => {
+                return Ok(Applied { outputs: outputs(&found), change: Change::None });
+            }
             Some(_) => self.update().await?,
         }
-        Ok(outputs(&self.settled().await?))
+        Ok(Applied { outputs: outputs(&self.settled().await?), change: Change::Made })
     }
 
     async fn describe(&self) -> anyhow::Result<Option<Description>> {
@@ -292,7 +295,7 @@ impl Application<'_> {
     }
 }
 
-fn outputs(found: &Description) -> Outputs {
+fn outputs(found: &Description) -> BTreeMap<String, String> {
     found
         .outputs()
         .iter()

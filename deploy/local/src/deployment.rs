@@ -1,4 +1,5 @@
-//! One test's own share of the cloud.
+//! Stacks under one name, with their tables, and how a service is told of them: a test's own share of the cloud, or the
+//! local system's.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +7,9 @@ use anyhow::{Context, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::error::DisplayErrorContext;
 use futures_util::future::try_join_all;
-use uuid::Uuid;
 
-use super::EventTap;
-use crate::stacks::{self, Outputs, Plan, Stack};
+use crate::event_tap::EventTap;
+use crate::stacks::{self, Applied, Change, Plan, Stack};
 use crate::{aws, mirror};
 
 /// Stacks under a name that nobody else uses, and the settings with which a service uses them.
@@ -20,22 +20,12 @@ pub struct Deployment {
     sdk: SdkConfig,
     tables: SdkConfig,
     settings: BTreeMap<String, String>,
+    by_stack: BTreeMap<Stack, BTreeMap<String, String>>,
+    changed: Change,
+    older_tables: Vec<(String, Vec<String>)>,
 }
 
 impl Deployment {
-    pub(super) async fn make(
-        ministack: &str,
-        tables: &str,
-        stacks: &[Stack],
-    ) -> anyhow::Result<Self> {
-        let plan = Plan {
-            prefix: format!("t{}", Uuid::new_v4().simple()),
-            endpoint: ministack.to_owned(),
-            stacks: stacks.to_vec(),
-        };
-        Self::of(&plan, tables).await
-    }
-
     /// Makes what `plan` says, or finds it, with its tables at the address `tables`.
     ///
     /// # Errors
@@ -44,20 +34,26 @@ impl Deployment {
     pub async fn of(plan: &Plan, tables: &str) -> anyhow::Result<Self> {
         let sdk = aws::config(&plan.endpoint);
         let elsewhere = aws::config(tables);
-        let outputs = stacks::apply(&aws_sdk_cloudformation::Client::new(&sdk), plan).await?;
-        let mut settings = endpoints(&plan.endpoint, tables);
-        for (key, value) in outputs.values().flatten() {
-            settings.insert(stacks::setting(key), value.clone());
-        }
-        let secret = service_client_secret(&sdk, outputs.get(&Stack::Platform)).await?;
-        settings.insert("SERVICE_CLIENT_SECRET".to_owned(), secret);
-        let made = Self {
+        let applied = stacks::apply(&aws_sdk_cloudformation::Client::new(&sdk), plan).await?;
+        let secret = service_client_secret(&sdk, applied.get(&Stack::Platform)).await?;
+        let mut made = Self {
             sdk,
             tables: elsewhere,
-            settings,
+            settings: endpoints(&plan.endpoint, tables),
+            by_stack: BTreeMap::new(),
+            changed: Change::None,
+            older_tables: Vec::new(),
         };
+        made.settings.insert("SERVICE_CLIENT_SECRET".to_owned(), secret);
+        for (stack, applied) in applied {
+            let named = applied.outputs.iter().map(|(key, value)| (stacks::setting(key), value.clone()));
+            let of_stack: BTreeMap<_, _> = named.collect();
+            made.settings.extend(of_stack.clone());
+            made.by_stack.insert(stack, of_stack);
+            made.changed = made.changed.max(applied.change);
+        }
         if plan.endpoint != tables {
-            made.mirror_tables().await?;
+            made.older_tables = made.mirror_tables().await?;
         }
         Ok(made)
     }
@@ -117,19 +113,35 @@ impl Deployment {
         EventTap::on(&self.eventbridge(), self.sqs(), self.setting("EVENT_BUS")?).await
     }
 
-    /// Makes the tables that the stacks put out alike where the tables are.
-    async fn mirror_tables(&self) -> anyhow::Result<Vec<(String, mirror::Outcome)>> {
+    /// The settings that one stack's outputs are for.
+    pub(crate) fn settings_of(&self, stack: Stack) -> BTreeMap<String, String> {
+        self.by_stack.get(&stack).cloned().unwrap_or_default()
+    }
+
+    /// Whether anything had to be made or changed.
+    pub(crate) fn changed(&self) -> Change {
+        self.changed
+    }
+
+    /// Tables that were there already and lack indexes of their templates, with those.
+    pub(crate) fn older_tables(&self) -> &[(String, Vec<String>)] {
+        &self.older_tables
+    }
+
+    /// Makes the tables that the stacks put out alike where the tables are; tells which were older.
+    async fn mirror_tables(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let from = aws_sdk_dynamodb::Client::new(&self.sdk);
         let to = self.dynamodb();
-        let names = self
-            .settings
-            .iter()
-            .filter(|(setting, _)| setting.ends_with("_TABLE"));
-        try_join_all(names.map(async |(_, name)| {
+        let names = self.settings.iter().filter(|(setting, _)| setting.ends_with("_TABLE"));
+        let outcomes = try_join_all(names.map(async |(_, name)| {
             let outcome = mirror::table(&from, &to, name).await?;
-            anyhow::Ok((name.clone(), outcome))
-        }))
-        .await
+            anyhow::Ok((name, outcome))
+        }));
+        let older = outcomes.await?.into_iter().filter_map(|(name, outcome)| match outcome {
+            mirror::Outcome::Older(missing) => Some((name.clone(), missing)),
+            mirror::Outcome::Made | mirror::Outcome::Kept => None,
+        });
+        Ok(older.collect())
     }
 }
 

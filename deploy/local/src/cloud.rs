@@ -1,9 +1,6 @@
 //! What a service's tests stand on: one [`Cloud`] for the test process, and in it a [`Deployment`] for each test, with
 //! its own bus, queues, user pool and tables.
 
-mod deployment;
-mod event_tap;
-
 use std::path::PathBuf;
 use std::sync::{OnceLock, mpsc};
 use std::thread;
@@ -11,13 +8,12 @@ use std::thread;
 use anyhow::Context;
 use clap::Parser;
 use tempfile::TempDir;
+use uuid::Uuid;
 
+use crate::deployment::Deployment;
 use crate::ministack::{Ministack, Options, State};
-use crate::stacks::Stack;
+use crate::stacks::{Plan, Stack};
 use crate::tables::Tables;
-
-pub use deployment::Deployment;
-pub use event_tap::{Event, EventTap};
 
 /// What the tests take from the environment.
 #[derive(Parser)]
@@ -58,7 +54,12 @@ impl Cloud {
     ///
     /// When a template is refused; the message names the stack, the resource and the reason.
     pub async fn deploy(&self, stacks: &[Stack]) -> anyhow::Result<Deployment> {
-        Deployment::make(&self.ministack, &self.tables, stacks)
+        let plan = Plan {
+            prefix: format!("t{}", Uuid::new_v4().simple()),
+            endpoint: self.ministack.clone(),
+            stacks: stacks.to_vec(),
+        };
+        Deployment::of(&plan, &self.tables)
             .await
             .with_context(|| {
                 format!(

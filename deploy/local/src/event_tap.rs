@@ -44,7 +44,7 @@ struct Seen {
 }
 
 impl EventTap {
-    pub(super) async fn on(
+    pub(crate) async fn on(
         eventbridge: &aws_sdk_eventbridge::Client,
         sqs: aws_sdk_sqs::Client,
         bus: &str,

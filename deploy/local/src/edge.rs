@@ -1,0 +1,81 @@
+//! Envoy as the gateway: started on a rendered configuration, and stopped without dropping what is under way.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context;
+use gateway::{Address, Settings};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::deployment::Deployment;
+use crate::instance::Folder;
+use crate::loopback::{self, LOOK_EVERY};
+use crate::part::Part;
+use crate::ports::Ports;
+use crate::process::Process;
+use crate::tools;
+
+const DRAINS_WITHIN: Duration = Duration::from_secs(5);
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Starts it; it does not listen before it has the user pool's keys.
+pub(crate) async fn start(folder: &Folder, ports: &Ports, deployment: &Deployment) -> anyhow::Result<Process> {
+    let envoy = tokio::task::spawn_blocking(tools::envoy).await??;
+    let file = folder.envoy_yaml();
+    fs::write(&file, gateway::render(&settings(ports, deployment)?)?)?;
+    let mut command = Command::new(envoy);
+    command
+        .env_clear()
+        .arg("--config-path")
+        .arg(&file)
+        // Two instances on one machine would otherwise take each other for the same one, restarted.
+        .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]);
+    Process::spawn(Part::Gateway, &mut command, &folder.log(Part::Gateway.name()))
+}
+
+fn settings(ports: &Ports, deployment: &Deployment) -> anyhow::Result<Settings> {
+    let service = |part: Part| -> anyhow::Result<Address> {
+        Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?)
+    };
+    let jwks_url = deployment.setting("AUTH_JWKS_URL")?;
+    Ok(Settings {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.of(Part::Gateway))),
+        admin_port: ports.admin,
+        products: service(Part::ProductService)?,
+        baskets: service(Part::BasketService)?,
+        orders: service(Part::OrderService)?,
+        issuer: deployment.setting("AUTH_ISSUER")?.to_owned(),
+        client_ids: deployment.setting("AUTH_CLIENT_IDS")?.split(',').map(str::to_owned).collect(),
+        jwks_url: jwks_url.parse().with_context(|| format!("{jwks_url:?} is no address"))?,
+        collector: None,
+    })
+}
+
+/// Takes no new connections, waits for the requests under way, then ends it.
+pub(crate) async fn stop(process: Process, admin_port: u16) -> anyhow::Result<()> {
+    let admin = format!("http://127.0.0.1:{admin_port}");
+    if let Ok(http) = loopback::http() {
+        drain(&http, &admin).await;
+    }
+    process.stop(STOPS_WITHIN).await
+}
+
+/// As far as it answers at all.
+async fn drain(http: &reqwest::Client, admin: &str) {
+    let _ = http.post(format!("{admin}/healthcheck/fail")).send().await;
+    let _ = http.post(format!("{admin}/drain_listeners?graceful&skip_exit")).send().await;
+    let deadline = Instant::now() + DRAINS_WITHIN;
+    while under_way(http, admin).await.is_some_and(|requests| requests > 0) && Instant::now() < deadline {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn under_way(http: &reqwest::Client, admin: &str) -> Option<u64> {
+    let url = format!("{admin}/stats?filter=^http\\..*downstream_rq_active$");
+    let said = http.get(url).send().await.ok()?.text().await.ok()?;
+    // The admin interface counts this very request.
+    let ours = said.lines().filter(|line| !line.starts_with("http.admin."));
+    Some(ours.filter_map(|line| line.rsplit(": ").next()?.trim().parse::<u64>().ok()).sum())
+}

@@ -1,0 +1,87 @@
+//! The AWS SDK as the services use it: one configuration, one HTTP client, bounded retries.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{StalledStreamProtectionConfig, interceptors::InterceptorContext};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
+use clap::Args;
+
+use crate::capacity::CapacityMeter;
+use crate::outgoing::Outgoing;
+
+/// How long a call to AWS may take and how often it is tried. Region, endpoints and credentials are
+/// the SDK's own settings (`AWS_*`).
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "AWS calls")]
+pub struct AwsSettings {
+    /// Tries of one call, the first included.
+    #[arg(long, env = "AWS_CALL_ATTEMPTS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub aws_call_attempts: u32,
+    /// Bound on one try, in milliseconds.
+    #[arg(long, env = "AWS_ATTEMPT_TIMEOUT_MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub aws_attempt_timeout_ms: u64,
+    /// Bound on a call with all its tries, in milliseconds.
+    #[arg(long, env = "AWS_CALL_TIMEOUT_MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(10..=120_000))]
+    pub aws_call_timeout_ms: u64,
+}
+
+/// Reads region, endpoints and credentials as the SDK documents, with our client and limits.
+pub async fn load(settings: &AwsSettings, outgoing: &Outgoing) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(outgoing.aws.clone())
+        .retry_config(RetryConfig::standard().with_max_attempts(settings.aws_call_attempts))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(2))
+                .operation_attempt_timeout(Duration::from_millis(settings.aws_attempt_timeout_ms))
+                .operation_timeout(Duration::from_millis(settings.aws_call_timeout_ms))
+                .build(),
+        )
+        // Its bookkeeping is for large streams; on items of a few KB it only costs.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
+}
+
+/// A DynamoDB client that counts what it consumes.
+#[must_use]
+pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .interceptor(CapacityMeter)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// For a write that must not happen twice (an `ADD`): tries again only where an answer said that
+/// nothing was done, such as a throttle, never where no answer came.
+///
+/// Use: `.customize().config_override(aws::retry_only_if_answered())`.
+#[must_use]
+pub fn retry_only_if_answered() -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::config::Builder::new().retry_classifier(OnlyIfAnswered)
+}
+
+#[derive(Debug)]
+struct OnlyIfAnswered;
+
+impl ClassifyRetry for OnlyIfAnswered {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        // DynamoDB refuses and throttles with 400. After a 500, a broken connection or a time-out
+        // the write may have taken effect.
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(200..500) => RetryAction::NoActionIndicated,
+            Some(_) | None => RetryAction::RetryForbidden,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "OnlyIfAnswered"
+    }
+
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}

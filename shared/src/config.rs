@@ -1,0 +1,224 @@
+//! Settings that every service has, and how settings are read: flags or the environment, parsed once
+//! by clap, a secret from a file as well (`NAME_FILE`), and one line that names what is missing.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Args, Parser, ValueEnum};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::auth::AuthSettings;
+use crate::aws::AwsSettings;
+
+/// What every service is told.
+#[derive(Args, Clone, Debug)]
+pub struct CommonSettings {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, env = "BIND", default_value = "127.0.0.1:8080")]
+    pub bind: SocketAddr,
+    /// Threads that serve requests; default: one for each core.
+    #[arg(long, env = "WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// Seconds that requests and messages under way get to finish when the service is stopped.
+    #[arg(long, env = "SHUTDOWN_S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub shutdown_s: u64,
+    /// Tell each answer's request units in X-Consumed-RCU, X-Consumed-WCU and X-Round-Trips.
+    #[arg(long, env = "EXPOSE_CAPACITY", default_value_t = false, action = clap::ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new())]
+    pub expose_capacity: bool,
+    /// The keys of list cursors, at least 32 characters each, separated by commas: the first signs,
+    /// all verify.
+    #[arg(long, env = "CURSOR_KEYS", hide_env_values = true)]
+    pub cursor_keys: SecretString,
+    /// The EventBridge bus.
+    #[arg(long, env = "EVENT_BUS")]
+    pub event_bus: String,
+    /// The shop's currency, ISO 4217.
+    #[arg(long, env = "SHOP_CURRENCY")]
+    pub shop_currency: crate::money::Currency,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub auth: AuthSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub aws: AwsSettings,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub telemetry: TelemetrySettings,
+}
+
+/// What is told about the service's work, and to whom.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetrySettings {
+    /// Levels by module, such as `info,product_service=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+    /// Where traces and metrics go by OTLP over HTTP; nowhere when unset. The other `OTEL_*`
+    /// variables mean what OpenTelemetry says they mean.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<Url>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// An object a line, for machines.
+    Json,
+    /// A line for people.
+    Text,
+}
+
+/// Reads the settings of this process, or ends it: with the help or the version where that was asked
+/// for, else with status 2 and one line that names the setting.
+#[must_use]
+pub fn parse<S: Parser>() -> S {
+    match try_parse(std::env::args_os().collect()) {
+        Ok(settings) => settings,
+        Err(Refused::Clap(error)) if !error.use_stderr() => error.exit(),
+        Err(refused) => {
+            #[expect(
+                clippy::print_stderr,
+                reason = "telemetry is set up from the settings that are wrong"
+            )]
+            {
+                eprintln!("error: {refused}");
+            }
+            std::process::exit(2)
+        }
+    }
+}
+
+/// Why the settings were refused, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// A setting is missing, unknown or wrong.
+    #[error("{}", one_line(.0))]
+    Clap(#[from] clap::Error),
+    /// A secret's file cannot be read.
+    #[error("{name}_FILE: cannot read {file}: {fault}")]
+    SecretFile {
+        /// The setting.
+        name: String,
+        /// The file that it names.
+        file: String,
+        /// Why not.
+        fault: std::io::Error,
+    },
+}
+
+/// Reads settings from these arguments and the environment.
+///
+/// # Errors
+/// A setting is missing, unknown or wrong, or a secret's file cannot be read.
+pub fn try_parse<S: Parser>(mut arguments: Vec<OsString>) -> Result<S, Refused> {
+    arguments.extend(secrets_from_files(&S::command())?);
+    Ok(S::try_parse_from(arguments)?)
+}
+
+/// For every secret that is not given itself, the text of the file that `NAME_FILE` names.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "clap knows no NAME_FILE; this is the one place that reads the environment beside it"
+)]
+fn secrets_from_files(command: &clap::Command) -> Result<Vec<OsString>, Refused> {
+    let mut found = Vec::new();
+    for arg in command.get_arguments().filter(|arg| arg.is_hide_env_values_set()) {
+        let (Some(name), Some(flag)) = (arg.get_env().and_then(|n| n.to_str()), arg.get_long()) else {
+            continue;
+        };
+        let Some(file) = std::env::var_os(format!("{name}_FILE")) else {
+            continue;
+        };
+        if std::env::var_os(name).is_some() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).map_err(|fault| Refused::SecretFile {
+            name: name.to_owned(),
+            file: file.to_string_lossy().into_owned(),
+            fault,
+        })?;
+        found.push(format!("--{flag}={}", text.trim_end()).into());
+    }
+    Ok(found)
+}
+
+/// clap's own text has several lines and names flags; a deployment sets variables.
+fn one_line(error: &clap::Error) -> String {
+    let named: Vec<String> = match error.get(ContextKind::InvalidArg) {
+        Some(clap::error::ContextValue::String(one)) => vec![as_setting(one)],
+        Some(clap::error::ContextValue::Strings(many)) => many.iter().map(|one| as_setting(one)).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    let names = named.join(", ");
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => format!("missing setting: {names} (see --help)"),
+        _ if !names.is_empty() => {
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            format!("setting {names}: {why}")
+        }
+        _ => error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
+    }
+}
+
+/// `--event-bus <EVENT_BUS>` is the setting `EVENT_BUS`.
+fn as_setting(argument: &str) -> String {
+    let flag = argument.split([' ', '=']).next().unwrap_or_default();
+    flag.trim_start_matches('-').replace('-', "_").to_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Some {
+        #[arg(long, env = "CONFIG_TEST_TABLE")]
+        table: String,
+        #[arg(long, default_value_t = 3)]
+        count: u8,
+        #[arg(long, env = "CONFIG_TEST_SECRET", hide_env_values = true)]
+        secret: SecretString,
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<Some, String> {
+        let arguments = ["some"].iter().chain(arguments).map(OsString::from).collect();
+        try_parse(arguments).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn what_is_missing_is_named_in_one_line() {
+        assert_eq!(parsed(&[]).unwrap_err(), "missing setting: TABLE, SECRET (see --help)");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_in_one_line() {
+        let refused = parsed(&["--table=t", "--secret=s", "--count=many"]).unwrap_err();
+        assert!(
+            refused.starts_with("setting COUNT: ") && !refused.contains('\n'),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn flags_are_taken() {
+        let some = parsed(&["--table=t", "--secret=s", "--count=4"]).unwrap();
+        assert_eq!(
+            (some.table.as_str(), some.count, some.secret.expose_secret()),
+            ("t", 4, "s")
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The events that the services tell each other, as they travel on the bus.
+//!
+//! Within a version only optional fields may be added, and a consumer ignores what it does not know:
+//! these types are read by the previous and the next release of the others. Schemas made from them
+//! are checked in under `deploy/events`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub mod checkout;
+pub mod order;
+pub mod product;
+
+/// A kind of event.
+pub trait Event: Serialize + DeserializeOwned + JsonSchema {
+    /// Its `DetailType` on the bus.
+    const NAME: &'static str;
+    /// Its `Source`: the service that publishes it.
+    const SOURCE: &'static str;
+}
+
+macro_rules! events {
+    ($source:literal: $($event:ident),* $(,)?) => {
+        $(impl crate::contract::Event for $event {
+            const NAME: &'static str = stringify!($event);
+            const SOURCE: &'static str = $source;
+        })*
+    };
+}
+pub(crate) use events;
+
+/// The `Detail` of an entry: what is told, and what telling it again must not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Envelope<T> {
+    /// Of this event, a UUID v7. Publishing it again keeps it.
+    pub id: Uuid,
+    /// Of the body's shape.
+    pub version: u32,
+    /// When it happened.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub time: Timestamp,
+    /// The order or product that it is about.
+    pub correlation_id: String,
+    /// The event or request that led to it.
+    pub causation_id: String,
+    /// Counts up for each order (0 is `CheckoutRequested`), or is the product's version: what is
+    /// older than what a consumer has, it ignores.
+    pub sequence: u64,
+    /// W3C trace context of where it happened.
+    #[serde(default)]
+    pub traceparent: String,
+    /// The body.
+    pub data: T,
+}
+
+/// An event in the form in which it is stored with the state it tells of, and published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The envelope's id, by which a consumer and an outbox know it.
+    pub id: Uuid,
+    /// Who tells it.
+    pub source: String,
+    /// The event's name.
+    pub detail_type: String,
+    /// The ids that it speaks of.
+    pub resources: Vec<String>,
+    /// The envelope as JSON text.
+    pub detail: String,
+}
+
+impl Entry {
+    /// The entry of this event. `resources` are the ids that it speaks of.
+    ///
+    /// # Errors
+    /// The body is no JSON, which its type's own tests would show first.
+    pub fn new<T: Event>(envelope: &Envelope<T>, resources: Vec<String>) -> serde_json::Result<Self> {
+        Ok(Self {
+            id: envelope.id,
+            source: T::SOURCE.to_owned(),
+            detail_type: T::NAME.to_owned(),
+            resources,
+            detail: serde_json::to_string(envelope)?,
+        })
+    }
+}
+
+/// An event as EventBridge hands it to a queue, its body not yet read.
+///
+/// <https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>
+#[derive(Clone, Debug, Deserialize)]
+pub struct Delivery {
+    /// The event's name.
+    #[serde(rename = "detail-type")]
+    pub detail_type: String,
+    /// Who tells it.
+    pub source: String,
+    /// The envelope.
+    pub detail: Envelope<Value>,
+}
+
+impl Delivery {
+    /// The body, where this is an event of that kind and from its own source; `None` where it is
+    /// another.
+    ///
+    /// # Errors
+    /// It is of that kind, but its body cannot be read.
+    pub fn read<T: Event>(&self) -> Option<serde_json::Result<Envelope<T>>> {
+        if self.detail_type != T::NAME || self.source != T::SOURCE {
+            return None;
+        }
+        let Envelope {
+            id,
+            version,
+            time,
+            correlation_id,
+            causation_id,
+            sequence,
+            traceparent,
+            data,
+        } = self.detail.clone();
+        let data = serde_json::from_value(data);
+        Some(data.map(|data| Envelope {
+            id,
+            version,
+            time,
+            correlation_id,
+            causation_id,
+            sequence,
+            traceparent,
+            data,
+        }))
+    }
+}
+
+/// Every event's name with the schema of its `Detail`, in the order of `deploy/events`.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    fn of<T: Event>() -> (&'static str, schemars::Schema) {
+        (T::NAME, schemars::schema_for!(Envelope<T>))
+    }
+    vec![
+        of::<checkout::CheckoutRequested>(),
+        of::<order::OrderPlaced>(),
+        of::<order::OrderFailed>(),
+        of::<order::OrderAwaitingAcceptance>(),
+        of::<order::OrderConfirmed>(),
+        of::<order::OrderRejected>(),
+        of::<order::OrderCancelled>(),
+        of::<order::OrderShipped>(),
+        of::<order::OrderDelivered>(),
+        of::<order::OrderRefunded>(),
+        of::<product::ProductCreated>(),
+        of::<product::ProductChanged>(),
+        of::<product::ProductArchived>(),
+        of::<product::StockDepleted>(),
+        of::<product::StockAvailable>(),
+    ]
+}

@@ -1,0 +1,88 @@
+//! The loop behind everything that must happen later. An item with something left to do carries
+//! `due_shard` and `due_at`; a sweeper asks every shard for what is overdue.
+//!
+//! What is due, how it is leased and what is then done belongs to the service.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use rand::seq::SliceRandom;
+use tokio_util::sync::CancellationToken;
+
+/// Shards of every `due` index. Fixed: changing it strands what is stored.
+pub const SHARDS: u8 = 8;
+
+/// The shard of an item, from its key.
+#[must_use]
+pub fn shard_of(key: &str) -> u8 {
+    let hash = digest::digest(&digest::SHA256, key.as_bytes());
+    hash.as_ref().first().map_or(0, |byte| byte % SHARDS)
+}
+
+/// What a sweep of one shard found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// All that was overdue.
+    Everything,
+    /// As much as one batch holds: there may be more.
+    FullBatch,
+}
+
+/// Sweeps all shards in random order, again and again with `pause` between (and at once while a
+/// shard gave a full batch), until `stop`. A sweep that fails is logged and tried again after the
+/// pause: whatever it left is still due.
+///
+/// Where this dies at any point, nothing is lost: an item is due until a write says otherwise.
+pub async fn sweep<F, E>(name: &'static str, pause: Duration, stop: CancellationToken, mut shard: impl FnMut(u8) -> F)
+where
+    F: Future<Output = Result<Swept, E>>,
+    E: std::error::Error + 'static,
+{
+    let mut shards: Vec<u8> = (0..SHARDS).collect();
+    loop {
+        // In random order, so that the sweepers of several replicas don't run after each other.
+        shards.shuffle(&mut rand::rng());
+        let mut more = false;
+        for number in &shards {
+            let swept = tokio::select! {
+                swept = shard(*number) => swept,
+                () = stop.cancelled() => return,
+            };
+            match swept {
+                Ok(Swept::Everything) => {}
+                Ok(Swept::FullBatch) => more = true,
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::warn!(
+                        sweeper = name,
+                        shard = number,
+                        error,
+                        "a sweep failed; it is tried again"
+                    );
+                }
+            }
+        }
+        let jitter = Duration::from_millis(rand::random_range(0..=50));
+        let pause = if more { Duration::ZERO } else { pause + jitter };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_spread_over_all_shards_and_stay_there() {
+        let mut counts = [0; 8];
+        for n in 0..8000 {
+            counts[usize::from(shard_of(&format!("ORDER#{n}")))] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        // Stored items depend on this very figure.
+        assert_eq!(shard_of("ORDER#1"), shard_of("ORDER#1"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Publishing events to EventBridge. Which events are waiting, and what removes them, is kept with
+//! the state they tell of, in each service's own table.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::error::DisplayErrorContext;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::contract::Entry;
+
+/// Entries of one `PutEvents` call at most.
+const MAX_ENTRIES: usize = 10;
+/// Bytes of all entries of one call at most, as AWS counts them: 256 KB.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html>
+const MAX_BYTES: usize = 256 * 1024;
+/// A request's own publishing waits no longer; what it did not publish, the sweeper does.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Publishes to one bus.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    client: Client,
+    bus: String,
+}
+
+/// What became of the entries: those the bus took, by id. The others are still to be published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published(HashSet<Uuid>);
+
+impl Published {
+    /// Whether the bus took this one.
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.0.contains(&entry.id)
+    }
+
+    /// Whether the bus took all of these.
+    #[must_use]
+    pub fn all<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> bool {
+        entries.into_iter().all(|entry| self.has(entry))
+    }
+}
+
+#[derive(Debug, Error)]
+enum PublishError {
+    #[error("EventBridge cannot be reached: {0}")]
+    Call(String),
+    #[error("no answer from EventBridge within {} s", DEADLINE.as_secs())]
+    Late,
+    #[error("EventBridge refused an entry: {code}: {message}")]
+    Refused { code: String, message: String },
+}
+
+static PUBLISHED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| global::meter("shared").u64_counter("events.published").build());
+static FAILED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| global::meter("shared").u64_counter("events.publish_failed").build());
+
+impl Publisher {
+    /// To that bus.
+    #[must_use]
+    pub fn new(client: Client, bus: String) -> Self {
+        Self { client, bus }
+    }
+
+    /// Publishes all of them, in as few calls as their number and size allow, and says which were
+    /// taken. A failure is logged here, counted, and otherwise only shows in the answer: whoever
+    /// calls keeps what was not taken.
+    pub async fn publish(&self, entries: &[Entry]) -> Published {
+        let mut published = Published::default();
+        for batch in batches(entries) {
+            if let Err(error) = self.put(batch, &mut published).await {
+                FAILED.add(1, &[]);
+                tracing::warn!(error = %error, "events were not published; they are kept and tried again");
+            }
+        }
+        published
+    }
+
+    async fn put(&self, batch: &[Entry], published: &mut Published) -> Result<(), PublishError> {
+        let request = self
+            .client
+            .put_events()
+            .set_entries(Some(batch.iter().map(|e| self.request(e)).collect()))
+            .send();
+        let answer = match tokio::time::timeout(DEADLINE, request).await {
+            Ok(answer) => answer.map_err(|error| PublishError::Call(DisplayErrorContext(&error).to_string()))?,
+            Err(_late) => return Err(PublishError::Late),
+        };
+        // A call can succeed with entries that failed: each outcome stands at its entry's place.
+        let mut refused = None;
+        for (entry, outcome) in batch.iter().zip(answer.entries()) {
+            match outcome.error_code() {
+                None => {
+                    published.0.insert(entry.id);
+                    PUBLISHED.add(1, &[KeyValue::new("event", entry.detail_type.clone())]);
+                }
+                Some(code) => {
+                    let message = outcome.error_message().unwrap_or_default().to_owned();
+                    refused = Some(PublishError::Refused {
+                        code: code.to_owned(),
+                        message,
+                    });
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn request(&self, entry: &Entry) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(&entry.source)
+            .detail_type(&entry.detail_type)
+            .set_resources(Some(entry.resources.clone()))
+            .detail(&entry.detail)
+            .build()
+    }
+}
+
+/// Cuts them up, in order, so that each batch may be one call. An entry that is too large by itself
+/// goes alone, and is refused alone.
+fn batches(entries: &[Entry]) -> Vec<&[Entry]> {
+    let mut batches = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, entry) in entries.iter().enumerate() {
+        let size = size(entry);
+        if at > from && (at - from == MAX_ENTRIES || bytes + size > MAX_BYTES) {
+            batches.extend(entries.get(from..at));
+            (from, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    batches.extend(entries.get(from..).filter(|rest| !rest.is_empty()));
+    batches
+}
+
+fn size(entry: &Entry) -> usize {
+    let resources: usize = entry.resources.iter().map(String::len).sum();
+    entry.source.len() + entry.detail_type.len() + entry.detail.len() + resources
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn batches_keep_order_and_limits(sizes in prop::collection::vec(1_usize..150_000, 0..40)) {
+            let entry = |bytes: &usize| Entry {
+                id: Uuid::new_v4(),
+                source: String::new(),
+                detail_type: String::new(),
+                resources: vec![],
+                detail: "x".repeat(*bytes),
+            };
+            let entries: Vec<_> = sizes.iter().map(entry).collect();
+            let batches = batches(&entries);
+            for batch in &batches {
+                let bytes: usize = batch.iter().map(size).sum();
+                prop_assert!(!batch.is_empty() && batch.len() <= MAX_ENTRIES && bytes <= MAX_BYTES);
+            }
+            prop_assert_eq!(batches.concat(), entries);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The HTTP clients under everything that leaves the process, made once: one for the AWS SDK, one
+//! for the other services and the payment provider.
+//!
+//! A test replaces them here to cut, delay, repeat or count calls; nothing above can tell.
+
+use std::time::Duration;
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use http::Extensions;
+use http::header::HeaderValue;
+use reqwest::{Request, Response};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
+
+use crate::trace;
+
+/// The two clients.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Under every AWS SDK client.
+    pub aws: SharedHttpClient,
+    /// For everything else. It follows no redirect and retries nothing: a caller that knows its call
+    /// to be repeatable does that itself.
+    pub http: ClientWithMiddleware,
+}
+
+/// No call of ours takes longer; callers set tighter deadlines.
+const LONGEST: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(2);
+
+impl Outgoing {
+    /// The clients as they run.
+    ///
+    /// # Errors
+    /// The TLS backend could not be set up, such as when no root certificates are found.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Self::with_layers(|aws| aws, |http| http)
+    }
+
+    /// The clients with layers of a test's own around them.
+    ///
+    /// # Errors
+    /// As [`Outgoing::new`].
+    pub fn with_layers(
+        aws: impl FnOnce(SharedHttpClient) -> SharedHttpClient,
+        http: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, reqwest::Error> {
+        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(LONGEST)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            aws: aws(Builder::new().tls_provider(tls).build_https()),
+            http: http(ClientBuilder::new(client).with(Traced)).build(),
+        })
+    }
+}
+
+/// A client span around each call, and its context in the call's headers.
+struct Traced;
+
+#[async_trait::async_trait]
+impl Middleware for Traced {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let span = info_span!(
+            "http.client",
+            otel.name = %request.method(),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            http.request.method = %request.method(),
+            server.address = request.url().host_str(),
+            server.port = request.url().port_or_known_default(),
+            http.response.status_code = Empty,
+        );
+        async move {
+            if let Ok(parent) = HeaderValue::from_str(&trace::current_traceparent())
+                && !parent.is_empty()
+            {
+                request.headers_mut().insert("traceparent", parent);
+            }
+            let answer = next.run(request, extensions).await;
+            match &answer {
+                Ok(response) => Span::current().record("http.response.status_code", response.status().as_u16()),
+                Err(_) => Span::current().record("otel.status_code", "ERROR"),
+            };
+            answer
+        }
+        .instrument(span)
+        .await
+    }
+}

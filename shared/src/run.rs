@@ -1,0 +1,79 @@
+//! Stop and go: the tasks of a process, one signal that ends them all in order, and an exit status
+//! that tells whether any of them failed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The tasks of a process. One that ends before it was told to, however it ends, stops the others.
+#[derive(Debug)]
+pub struct Tasks {
+    stop: CancellationToken,
+    running: JoinSet<(&'static str, anyhow::Result<()>)>,
+}
+
+impl Tasks {
+    /// `stop` is what the tasks listen to.
+    #[must_use]
+    pub fn new(stop: CancellationToken) -> Self {
+        Self {
+            stop,
+            running: JoinSet::new(),
+        }
+    }
+
+    /// Starts one.
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.running.spawn(async move { (name, task.await) });
+    }
+
+    /// Runs until a task ends, or SIGTERM, SIGINT or `stop` asks for it; then tells all to stop and
+    /// waits for them, for `deadline` at most.
+    ///
+    /// # Errors
+    /// A task failed, ended by itself, or did not end in time. What it left undone is in the tables
+    /// and queues, where the next process finds it.
+    pub async fn run_until_stopped(mut self, deadline: Duration) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let mut failure = None;
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            () = self.stop.cancelled() => {}
+            Some(ended) = self.running.join_next() => {
+                failure = Some(match ended {
+                    Ok((name, Ok(()))) => anyhow::anyhow!("{name} ended by itself"),
+                    Ok((name, Err(error))) => error.context(format!("{name} failed")),
+                    Err(panic) => anyhow::Error::from(panic).context("a task panicked"),
+                });
+            }
+        }
+        self.stop.cancel();
+        let drained = tokio::time::timeout(deadline, async {
+            while let Some(ended) = self.running.join_next().await {
+                match ended {
+                    Ok((_, Ok(()))) => {}
+                    Ok((name, Err(error))) => {
+                        failure = failure.take().or(Some(error.context(format!("{name} failed"))))
+                    }
+                    Err(panic) => {
+                        failure = failure
+                            .take()
+                            .or(Some(anyhow::Error::from(panic).context("a task panicked")))
+                    }
+                }
+            }
+        })
+        .await;
+        match (failure, drained) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(_late)) => bail!("not everything ended within {} s", deadline.as_secs()),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Logs, traces and metrics of the process: set up once, flushed once.
+
+use anyhow::Context;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{KeyValue, global};
+use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::config::{LogFormat, TelemetrySettings};
+
+/// Keep it until the process ends, then [`Telemetry::shutdown`] it.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+}
+
+/// Sets up the process' telemetry. Spans get their trace ids whether they are exported or not, so
+/// that every log line and every problem can name one.
+///
+/// # Errors
+/// It was set up before, the level cannot be read, or the exporter cannot be made.
+pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySettings) -> anyhow::Result<Telemetry> {
+    let resource = Resource::builder()
+        .with_service_name(service)
+        .with_attribute(KeyValue::new("service.version", version))
+        .build();
+    let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
+    let mut metrics = SdkMeterProvider::builder().with_resource(resource);
+    if let Some(endpoint) = &settings.otlp_endpoint {
+        let base = endpoint.as_str().trim_end_matches('/');
+        let spans = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{base}/v1/traces"))
+            .build()?;
+        let figures = opentelemetry_otlp::MetricExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{base}/v1/metrics"))
+            .build()?;
+        traces = traces.with_batch_exporter(spans);
+        metrics = metrics.with_periodic_exporter(figures);
+    }
+    let telemetry = Telemetry {
+        traces: traces.build(),
+        metrics: metrics.build(),
+    };
+    global::set_meter_provider(telemetry.metrics.clone());
+
+    let levels = EnvFilter::builder().parse(&settings.log_level).context("LOG_LEVEL")?;
+    let lines = match settings.log_format {
+        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
+        LogFormat::Text => tracing_subscriber::fmt::layer().with_ansi(false).boxed(),
+    };
+    // The exporter's own HTTP calls must not make spans that are exported in turn.
+    let exported = tracing_subscriber::filter::filter_fn(|meta| {
+        !["hyper", "h2", "reqwest", "rustls", "opentelemetry"]
+            .iter()
+            .any(|own| meta.target().starts_with(own))
+            && *meta.level() <= tracing::Level::INFO
+    });
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
+        .with(
+            tracing_opentelemetry::layer()
+                .with_tracer(telemetry.traces.tracer(service))
+                .with_filter(exported),
+        )
+        .try_init()?;
+    Ok(telemetry)
+}
+
+impl Telemetry {
+    /// Sends what has not been sent. It blocks: call it last, outside the runtime or on a thread of
+    /// its own.
+    pub fn shutdown(self) {
+        // Nobody is left to be told of a failure but the log, which has been flushed line by line.
+        if let Err(fault) = self.traces.shutdown() {
+            tracing::warn!(error = %fault, "the last traces were not sent");
+        }
+        if let Err(fault) = self.metrics.shutdown() {
+            tracing::warn!(error = %fault, "the last metrics were not sent");
+        }
+    }
+}

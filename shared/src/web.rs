@@ -1,0 +1,208 @@
+//! What every route of every service shares: the server span, the bill, HEAD, refusal of stray
+//! idempotency keys, and problems for whatever actix would answer itself.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
+use opentelemetry::metrics::Histogram;
+use opentelemetry::{KeyValue, global};
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_actix_web::RootSpanBuilder;
+use utoipa::openapi::OpenApi;
+
+use crate::capacity::{Bill, units};
+use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::problem::Problem;
+use crate::trace;
+
+/// What the routes of a service share; one for the process, in its app data.
+#[derive(Debug)]
+pub struct Edge {
+    expose_capacity: bool,
+    /// Routes, as they are registered, that take an `Idempotency-Key`.
+    keyed: &'static [&'static str],
+    /// Paths of the contract with their methods, for 405.
+    methods: Vec<(ResourceDef, String)>,
+}
+
+impl Edge {
+    /// `keyed` names the POST routes that take an `Idempotency-Key`, as they are registered; `api` is
+    /// the service's whole contract.
+    #[must_use]
+    pub fn new(api: &OpenApi, keyed: &'static [&'static str], expose_capacity: bool) -> Self {
+        let mut methods = BTreeMap::new();
+        for (path, item) in &api.paths.paths {
+            let has = [
+                ("GET, HEAD", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("PUT", item.put.is_some()),
+                ("PATCH", item.patch.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ];
+            let allowed: Vec<_> = has.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+            methods.insert(path.clone(), allowed.join(", "));
+        }
+        let methods = methods
+            .into_iter()
+            .map(|(path, allowed)| (ResourceDef::new(path), allowed))
+            .collect();
+        Self {
+            expose_capacity,
+            keyed,
+            methods,
+        }
+    }
+}
+
+/// Registers what actix needs so that its own refusals are problems too. Call it in `App::configure`,
+/// and set [`no_such_route`] as the default service.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        // A path that cannot be an id of that kind names nothing that exists.
+        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("resource").into()))
+        .app_data(web::PayloadConfig::new(crate::body::MAX_BODY_BYTES));
+}
+
+/// The default service: 405 with `Allow` where the path is one of ours, else 404.
+pub async fn no_such_route(req: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
+    let allowed = edge
+        .methods
+        .iter()
+        .find(|(path, _)| path.is_match(req.path()))
+        .map(|(_, allowed)| allowed);
+    let problem = match allowed {
+        Some(allowed) => Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("here one can {allowed}"),
+        )
+        .header(
+            header::ALLOW,
+            HeaderValue::from_str(allowed).unwrap_or(HeaderValue::from_static("GET")),
+        ),
+        None => Problem::not_found("resource"),
+    };
+    problem.error_response()
+}
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("http.server.request.duration")
+        .with_unit("s")
+        .with_boundaries(vec![
+            0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+        ])
+        .build()
+});
+
+/// The middleware around every route; use it with `actix_web::middleware::from_fn`, inside the
+/// `TracingLogger<ServerSpan>`.
+///
+/// # Errors
+/// The inner service's.
+pub async fn around(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let began = Instant::now();
+    let edge = req.app_data::<web::Data<Edge>>().cloned();
+    let method = req.method().clone();
+    let route = req.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    if method == Method::HEAD {
+        // A HEAD is answered like the GET; the protocol layer knows to leave the body away.
+        req.head_mut().method = Method::GET;
+    }
+    let keyed = edge
+        .as_ref()
+        .is_some_and(|e| method == Method::POST && e.keyed.contains(&route.as_str()));
+    if req.headers().contains_key(IDEMPOTENCY_KEY) && !keyed {
+        let refusal = Problem::bad_request(
+            "idempotency_key_unsupported",
+            "this request takes no Idempotency-Key: leave the header away, the request can be repeated as it is or says in its answer what happened",
+        );
+        return Err(refusal.into());
+    }
+
+    let bill = Bill::default();
+    let mut response = bill.clone().scope(next.call(req)).await?;
+
+    let consumed = bill.consumed();
+    let span = Span::current();
+    span.record("aws.dynamodb.milli_rcu", consumed.milli_rcu);
+    span.record("aws.dynamodb.milli_wcu", consumed.milli_wcu);
+    if edge.is_some_and(|e| e.expose_capacity) {
+        let figures = [
+            ("x-consumed-rcu", units(consumed.milli_rcu)),
+            ("x-consumed-wcu", units(consumed.milli_wcu)),
+            ("x-round-trips", consumed.round_trips.to_string()),
+        ];
+        for (name, figure) in figures {
+            if let Ok(figure) = HeaderValue::from_str(&figure) {
+                response.headers_mut().insert(HeaderName::from_static(name), figure);
+            }
+        }
+    }
+    DURATION.record(
+        began.elapsed().as_secs_f64(),
+        &[
+            KeyValue::new("http.request.method", method.to_string()),
+            KeyValue::new("http.route", route),
+            KeyValue::new("http.response.status_code", i64::from(response.status().as_u16())),
+        ],
+    );
+    Ok(response)
+}
+
+/// The server span of a request: OpenTelemetry's HTTP conventions, without the client's address and
+/// agent, which are personal, and without the query, which can hold anything.
+#[derive(Debug)]
+pub struct ServerSpan;
+
+impl RootSpanBuilder for ServerSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        let span = tracing::info_span!(
+            "http.server",
+            otel.name = %format_args!("{} {route}", request.method()),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            http.request.method = %request.method(),
+            http.route = %route,
+            http.response.status_code = Empty,
+            aws.dynamodb.milli_rcu = Empty,
+            aws.dynamodb.milli_wcu = Empty,
+            order_id = Empty,
+            trace_id = Empty,
+        );
+        if let Some(parent) = request.headers().get("traceparent").and_then(|v| v.to_str().ok()) {
+            trace::continue_from(&span, parent);
+        }
+        span.in_scope(|| span.record("trace_id", trace::current_trace_id()));
+        span
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let (status, error) = match outcome {
+            Ok(response) => (response.status(), response.response().error()),
+            Err(error) => (error.as_response_error().status_code(), Some(error)),
+        };
+        span.record("http.response.status_code", status.as_u16());
+        let Some(error) = error else { return };
+        let _in = span.enter();
+        // Here, and nowhere else, is a failed request logged, with its chain of causes.
+        if status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+            tracing::error!(error = ?error, "a request failed");
+        } else {
+            tracing::debug!(error = ?error, "a request was refused");
+        }
+    }
+}
