@@ -155,20 +155,15 @@ fn one_line(error: &clap::Error) -> String {
         Some(_) | None => Vec::new(),
     };
     let names = named.join(", ");
-    match error.kind() {
-        ErrorKind::MissingRequiredArgument => format!("missing setting: {names} (see --help)"),
-        _ if !names.is_empty() => {
-            let why = error.to_string();
-            let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            format!("setting {names}: {why}")
-        }
-        _ => error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned(),
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        return format!("missing setting: {names} (see --help)");
+    }
+    let text = error.to_string();
+    let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    if names.is_empty() {
+        why.to_owned()
+    } else {
+        format!("setting {names}: {why}")
     }
 }
 

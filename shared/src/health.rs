@@ -15,7 +15,12 @@ type Probe = dyn Fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>
 #[derive(Clone)]
 pub struct Readiness {
     probe: Arc<Probe>,
-    last: Arc<Mutex<Option<(Instant, Result<(), String>)>>>,
+    last: Arc<Mutex<Option<Checked>>>,
+}
+
+struct Checked {
+    at: Instant,
+    outcome: Result<(), String>,
 }
 
 const FRESH: Duration = Duration::from_secs(1);
@@ -35,15 +40,17 @@ impl Readiness {
 
     async fn check(&self) -> Result<(), String> {
         let mut last = self.last.lock().await;
-        if let Some((at, outcome)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            let _ = at;
-            return outcome.clone();
+        if let Some(checked) = last.as_ref().filter(|checked| checked.at.elapsed() < FRESH) {
+            return checked.outcome.clone();
         }
         let outcome = match tokio::time::timeout(DEADLINE, (self.probe)()).await {
             Ok(answered) => answered.map_err(|error| format!("{error:#}")),
             Err(_late) => Err("no answer within a second".to_owned()),
         };
-        *last = Some((Instant::now(), outcome.clone()));
+        *last = Some(Checked {
+            at: Instant::now(),
+            outcome: outcome.clone(),
+        });
         outcome
     }
 }

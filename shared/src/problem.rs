@@ -17,9 +17,12 @@ use utoipa::ToSchema;
 
 use crate::trace;
 
-/// An answer that says what went wrong.
+/// An answer that says what went wrong. Boxed, since it travels as the error of small results.
 #[derive(Clone)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -63,10 +66,6 @@ pub struct ProblemBody {
     /// Every field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Further members of this code.
-    #[serde(flatten)]
-    #[schema(ignore)]
-    pub members: Map<String, Value>,
 }
 
 /// How long a client waits before it tries again after a 503, in seconds.
@@ -76,7 +75,7 @@ impl Problem {
     /// `code` is for programs and stays; `detail` is for people and may name values of the request,
     /// never of the inside.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status,
             code,
             detail: detail.into(),
@@ -84,7 +83,7 @@ impl Problem {
             members: Map::new(),
             headers: Vec::new(),
             cause: None,
-        }
+        }))
     }
 
     /// 400 with every wrong field.
@@ -94,10 +93,9 @@ impl Problem {
             [one] => format!("{}: {}", one.pointer, one.detail),
             many => format!("{} fields of the request are wrong; `errors` names each", many.len()),
         };
-        Self {
-            errors,
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
-        }
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// 400 with a code of its own, for what is wrong with the request as a whole.
@@ -116,8 +114,8 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// 404. What exists but is not the caller's gives the very same bytes (but for the trace id), so
-    /// the text must not depend on more than the kind of thing.
+    /// A 404: what exists but is not the caller's gives the very same bytes (but for the trace id): the
+    /// text depends on the kind of thing alone.
     pub fn not_found(kind: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {kind}"))
     }
@@ -152,7 +150,8 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
         // A value that cannot be JSON would be a fault of ours; the answer goes out without it.
-        self.members
+        self.0
+            .members
             .insert(member.to_owned(), serde_json::to_value(value).unwrap_or_default());
         self
     }
@@ -160,7 +159,7 @@ impl Problem {
     /// A header of the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
@@ -173,61 +172,64 @@ impl Problem {
     /// What is behind it, for the log alone.
     #[must_use]
     pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.cause = Some(Arc::new(cause));
+        self.0.cause = Some(Arc::new(cause));
         self
     }
 
     /// The code, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// The text, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What is behind it.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let trace_id = trace::current_trace_id();
-        let mut response = HttpResponse::build(self.status);
-        for (name, value) in &self.headers {
+        let mut response = HttpResponse::build(self.0.status);
+        for (name, value) in &self.0.headers {
             response.insert_header((name.clone(), value.clone()));
         }
         let body = ProblemBody {
-            kind: format!("urn:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: self.detail.clone(),
+            kind: format!("urn:problem:{}", self.0.code),
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            code: self.0.code,
+            detail: self.0.detail.clone(),
             instance: format!("urn:trace:{trace_id}"),
             trace_id,
-            errors: self.errors.clone(),
-            members: self.members.clone(),
+            errors: self.0.errors.clone(),
         };
+        let mut body = serde_json::to_value(&body).unwrap_or_default();
+        if let Some(members) = body.as_object_mut() {
+            members.extend(self.0.members.clone());
+        }
         response
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .content_type("application/problem+json")
-            .body(serde_json::to_vec(&body).unwrap_or_default())
+            .body(body.to_string())
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.detail)
+        write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.code, self.0.detail)
     }
 }
 
@@ -235,7 +237,10 @@ impl fmt::Debug for Problem {
     /// With its causes: this is what a failed test and the log show.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
-        let mut cause: Option<&dyn std::error::Error> = self.cause.as_deref().map(|c| c as &dyn std::error::Error);
+        let mut cause: Option<&dyn std::error::Error> = match self.cause() {
+            Some(cause) => Some(cause),
+            None => None,
+        };
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
