@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+#[cfg(feature = "testing")]
+use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{StalledStreamProtectionConfig, interceptors::InterceptorContext};
@@ -28,8 +30,63 @@ pub struct AwsSettings {
     pub aws_call_timeout_ms: u64,
 }
 
-/// Reads region, endpoints and credentials as the SDK documents, with our client and limits.
-pub async fn load(settings: &AwsSettings, outgoing: &Outgoing) -> SdkConfig {
+/// The configuration that every client of ours is made from.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    tables: SdkConfig,
+    others: SdkConfig,
+}
+
+impl Aws {
+    /// Reads region, endpoints and credentials as the SDK documents, with our client and limits.
+    pub async fn load(settings: &AwsSettings, outgoing: &Outgoing) -> Self {
+        let config = loader(settings, outgoing).load().await;
+        Self {
+            tables: config.clone(),
+            others: config,
+        }
+    }
+
+    /// For tests, which may not change their process' environment: DynamoDB at `tables`, everything
+    /// else at `others`, with credentials that open nothing.
+    #[cfg(feature = "testing")]
+    pub async fn at(settings: &AwsSettings, outgoing: &Outgoing, tables: &str, others: &str) -> Self {
+        let config = |endpoint: &str| {
+            loader(settings, outgoing)
+                .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+                .region(aws_config::Region::from_static("us-east-1"))
+                .endpoint_url(endpoint)
+                .load()
+        };
+        Self {
+            tables: config(tables).await,
+            others: config(others).await,
+        }
+    }
+
+    /// A DynamoDB client that counts what it consumes.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.tables)
+            .interceptor(CapacityMeter)
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// An EventBridge client.
+    #[must_use]
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        aws_sdk_eventbridge::Client::new(&self.others)
+    }
+
+    /// An SQS client.
+    #[must_use]
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.others)
+    }
+}
+
+fn loader(settings: &AwsSettings, outgoing: &Outgoing) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(outgoing.aws.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(settings.aws_call_attempts))
@@ -42,17 +99,6 @@ pub async fn load(settings: &AwsSettings, outgoing: &Outgoing) -> SdkConfig {
         )
         // Its bookkeeping is for large streams; on items of a few KB it only costs.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .load()
-        .await
-}
-
-/// A DynamoDB client that counts what it consumes.
-#[must_use]
-pub fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::config::Builder::from(config)
-        .interceptor(CapacityMeter)
-        .build();
-    aws_sdk_dynamodb::Client::from_conf(config)
 }
 
 /// For a write that must not happen twice (an `ADD`): tries again only where an answer said that
