@@ -177,8 +177,7 @@ impl PaymentSandbox {
             state,
             slow,
         } = options;
-        let listener = TcpListener::bind(bind)
-            .with_context(|| format!("payment sandbox cannot listen on {bind}"))?;
+        let listener = TcpListener::bind(bind).with_context(|| format!("payment sandbox cannot listen on {bind}"))?;
         let url = url(listener.local_addr()?);
         let now = jiff::Timestamp::now().as_second();
         let ledger = match &state {
@@ -289,11 +288,7 @@ impl From<&PaymentIntent> for Intent {
 /// Requests still under way when the sandbox stops are given this many seconds.
 const STOP_S: u64 = 2;
 
-fn serve(
-    listener: TcpListener,
-    desk: Arc<Desk>,
-    front: web::Data<Front>,
-) -> anyhow::Result<actix_web::dev::Server> {
+fn serve(listener: TcpListener, desk: Arc<Desk>, front: web::Data<Front>) -> anyhow::Result<actix_web::dev::Server> {
     let desk = web::Data::from(desk);
     let server = HttpServer::new(move || {
         App::new()

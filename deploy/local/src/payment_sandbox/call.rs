@@ -118,13 +118,7 @@ impl Call {
             ..confirmation(&mut params)?
         };
         expect_card(&mut params)?;
-        Self::complete(
-            Command::Confirm {
-                intent,
-                confirmation,
-            },
-            params,
-        )
+        Self::complete(Command::Confirm { intent, confirmation }, params)
     }
 
     pub(super) fn capture(intent: String, mut params: Params) -> Result<Self, Fault> {
@@ -141,10 +135,7 @@ impl Call {
     }
 
     pub(super) fn refund(mut params: Params) -> Result<Self, Fault> {
-        let of = match (
-            params.text("payment_intent", MAX_ID)?,
-            params.text("charge", MAX_ID)?,
-        ) {
+        let of = match (params.text("payment_intent", MAX_ID)?, params.text("charge", MAX_ID)?) {
             (Some(intent), None) => Refunded::Intent(intent),
             (None, Some(charge)) => Refunded::Charge(charge),
             (None, None) => {
@@ -172,10 +163,7 @@ impl Call {
     fn complete(command: Command, mut params: Params) -> Result<Self, Fault> {
         let expand_charge = expands(&mut params, "latest_charge")?;
         params.finish()?;
-        Ok(Self {
-            command,
-            expand_charge,
-        })
+        Ok(Self { command, expand_charge })
     }
 }
 
@@ -217,11 +205,7 @@ fn payment_method(params: &mut Params) -> Result<Option<String>, Fault> {
     };
     match method::find(&token) {
         Some(_) => Ok(Some(token)),
-        None => Err(Fault::no_such_parameter(
-            "PaymentMethod",
-            "payment_method",
-            &token,
-        )),
+        None => Err(Fault::no_such_parameter("PaymentMethod", "payment_method", &token)),
     }
 }
 
@@ -241,8 +225,7 @@ fn confirmation(params: &mut Params) -> Result<Confirmation, Fault> {
 fn refuse_without_confirm(confirmation: &Confirmation) -> Result<(), Fault> {
     let param = match confirmation {
         Confirmation {
-            return_url: Some(_),
-            ..
+            return_url: Some(_), ..
         } => "return_url",
         Confirmation {
             cardholder: Cardholder::Absent,
@@ -259,17 +242,11 @@ fn refuse_without_confirm(confirmation: &Confirmation) -> Result<(), Fault> {
 
 /// Cards are all there is here, whichever way they are asked for.
 fn expect_card(params: &mut Params) -> Result<(), Fault> {
-    if let Some(other) = params
-        .list("payment_method_types")
-        .iter()
-        .find(|kind| *kind != "card")
-    {
+    if let Some(other) = params.list("payment_method_types").iter().find(|kind| *kind != "card") {
         return Err(Fault::parameter(
             "parameter_invalid_string",
             "payment_method_types",
-            format!(
-                "The payment method type \"{other}\" is invalid. The sandbox knows cards only."
-            ),
+            format!("The payment method type \"{other}\" is invalid. The sandbox knows cards only."),
         ));
     }
     params.ignore(&["automatic_payment_methods"]);

@@ -88,10 +88,7 @@ impl Desk {
     }
 
     pub(super) fn webhook(&self) -> Option<Webhook> {
-        self.webhook
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.webhook.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn deliver_to(&self, webhook: Webhook) {
@@ -106,13 +103,7 @@ impl Desk {
     }
 
     /// Serves a call. A [`Fault`] was found before anything was done: its key stays free.
-    pub(super) fn serve(
-        &self,
-        call: Call,
-        key: Option<Key>,
-        request_id: &str,
-        now: i64,
-    ) -> Result<Reply, Fault> {
+    pub(super) fn serve(&self, call: Call, key: Option<Key>, request_id: &str, now: i64) -> Result<Reply, Fault> {
         let mut ledger = self.ledger();
         if let Some(Key { key, asked }) = &key
             && let Some((answer, request_id)) = ledger.keys.find(key, asked, now)?
@@ -127,10 +118,7 @@ impl Desk {
             Reply::Answer(answer) | Reply::Replay { answer, .. } | Reply::Lost(answer) => {
                 KeyOutcome::Answered(answer.clone())
             }
-            Reply::Processing {
-                intent,
-                expand_charge,
-            } => KeyOutcome::InFlight {
+            Reply::Processing { intent, expand_charge } => KeyOutcome::InFlight {
                 intent: intent.clone(),
                 expand_charge: *expand_charge,
             },
@@ -142,24 +130,12 @@ impl Desk {
             created: now,
             outcome,
         });
-        self.store(
-            &mut ledger,
-            effect.intent,
-            effect.refund,
-            key,
-            effect.events,
-            now,
-        )?;
+        self.store(&mut ledger, effect.intent, effect.refund, key, effect.events, now)?;
         Ok(effect.reply)
     }
 
     /// Ends the processing of a payment, and answers the call that began it; at once, whatever it waited for before.
-    pub(super) fn finish_processing(
-        &self,
-        id: &str,
-        expand_charge: bool,
-        now: i64,
-    ) -> Result<Answer, Fault> {
+    pub(super) fn finish_processing(&self, id: &str, expand_charge: bool, now: i64) -> Result<Answer, Fault> {
         let mut ledger = self.ledger();
         let mut intent = find_intent(&ledger, id)?;
         let confirmed = intent
@@ -179,12 +155,7 @@ impl Desk {
     }
 
     /// Takes the cardholder's answer to `requires_action`; answers the payment as it then stands.
-    pub(super) fn authenticate(
-        &self,
-        id: &str,
-        answer: Authentication,
-        now: i64,
-    ) -> Result<PaymentIntent, Fault> {
+    pub(super) fn authenticate(&self, id: &str, answer: Authentication, now: i64) -> Result<PaymentIntent, Fault> {
         let mut ledger = self.ledger();
         let mut intent = find_intent(&ledger, id)?;
         let confirmed = intent
@@ -295,10 +266,7 @@ impl Desk {
                     Err(refusal) => self.refused(&refusal, &before),
                 }
             }
-            Command::Confirm {
-                intent,
-                confirmation,
-            } => {
+            Command::Confirm { intent, confirmation } => {
                 let before = find_intent(ledger, &intent)?;
                 let mut after = before.clone();
                 match after.confirm(confirmation, new_id("ch"), now) {
@@ -360,24 +328,16 @@ impl Desk {
         }
     }
 
-    fn confirmed(
-        &self,
-        intent: PaymentIntent,
-        confirmed: Confirmed,
-        expand_charge: bool,
-        now: i64,
-    ) -> Effect {
+    fn confirmed(&self, intent: PaymentIntent, confirmed: Confirmed, expand_charge: bool, now: i64) -> Effect {
         let lost = intent
             .payment_method
             .as_deref()
             .and_then(method::find)
             .is_some_and(|method| matches!(method.behaviour, Behaviour::Lost));
         let mut effect = match confirmed {
-            Confirmed::Authorized => self.changed(
-                intent,
-                vec!["payment_intent.amount_capturable_updated"],
-                expand_charge,
-            ),
+            Confirmed::Authorized => {
+                self.changed(intent, vec!["payment_intent.amount_capturable_updated"], expand_charge)
+            }
             Confirmed::Captured => self.captured(intent, expand_charge, now),
             Confirmed::NeedsCardholder => self.changed(intent, Vec::new(), expand_charge),
             Confirmed::Processing => {
@@ -421,9 +381,7 @@ impl Desk {
     fn canceled(&self, intent: PaymentIntent, released: Released, expand_charge: bool) -> Effect {
         // Stripe tells of a released authorization as of a refund, too.
         let released = match (released, intent.latest_charge()) {
-            (Released::Authorization, Some(charge)) => {
-                Some(("charge.refunded", present::charge(&intent, charge)))
-            }
+            (Released::Authorization, Some(charge)) => Some(("charge.refunded", present::charge(&intent, charge))),
             (Released::Authorization, None) | (Released::Nothing, _) => None,
         };
         let mut effect = self.changed(intent, vec!["payment_intent.canceled"], expand_charge);
@@ -440,11 +398,7 @@ impl Desk {
             Refunded::Charge(id) => ledger
                 .intents
                 .newest_first(None)
-                .find(|intent| {
-                    intent
-                        .latest_charge()
-                        .is_some_and(|charge| charge.id == *id)
-                })
+                .find(|intent| intent.latest_charge().is_some_and(|charge| charge.id == *id))
                 .ok_or_else(|| Fault::no_such_parameter("charge", "charge", id))?,
         };
         let mut after = before.clone();
@@ -462,40 +416,27 @@ impl Desk {
             metadata: new.metadata,
             created: now,
         };
-        let charge = after
-            .latest_charge()
-            .map(|charge| present::charge(&after, charge));
+        let charge = after.latest_charge().map(|charge| present::charge(&after, charge));
         Ok(Effect {
             reply: Reply::Answer(Answer {
                 status: 200,
                 body: present::refund(&refund),
             }),
-            events: charge
-                .map(|charge| ("charge.refunded", charge))
-                .into_iter()
-                .collect(),
+            events: charge.map(|charge| ("charge.refunded", charge)).into_iter().collect(),
             intent: Some(after),
             refund: Some(refund),
         })
     }
 
     /// The payment has changed, and is the answer and what the events show.
-    fn changed(
-        &self,
-        intent: PaymentIntent,
-        events: Vec<&'static str>,
-        expand_charge: bool,
-    ) -> Effect {
+    fn changed(&self, intent: PaymentIntent, events: Vec<&'static str>, expand_charge: bool) -> Effect {
         let plain = present::intent(&intent, self.layout(false));
         Effect {
             reply: Reply::Answer(Answer {
                 status: 200,
                 body: present::intent(&intent, self.layout(expand_charge)),
             }),
-            events: events
-                .into_iter()
-                .map(|kind| (kind, plain.clone()))
-                .collect(),
+            events: events.into_iter().map(|kind| (kind, plain.clone())).collect(),
             intent: Some(intent),
             refund: None,
         }

@@ -47,11 +47,7 @@ impl Fault {
 
     /// A resource that a parameter names.
     pub(super) fn no_such_parameter(resource: &str, param: &str, id: &str) -> Self {
-        Self::parameter(
-            "resource_missing",
-            param,
-            format!("No such {resource}: '{id}'"),
-        )
+        Self::parameter("resource_missing", param, format!("No such {resource}: '{id}'"))
     }
 
     /// The key belongs to another request.
@@ -118,9 +114,7 @@ impl Fault {
                 (400, Some("payment_intent_unexpected_state"), None)
             }
             Refusal::Busy => (429, Some("lock_timeout"), None),
-            Refusal::CaptureTooLarge { .. } => {
-                (400, Some("amount_too_large"), Some("amount_to_capture"))
-            }
+            Refusal::CaptureTooLarge { .. } => (400, Some("amount_too_large"), Some("amount_to_capture")),
             Refusal::RefundTooLarge { .. } => (400, None, Some("amount")),
             Refusal::AlreadyRefunded { .. } => (400, Some("charge_already_refunded"), None),
         };

@@ -23,12 +23,10 @@ impl Params {
             .map_err(|error| Fault::request(400, format!("Invalid form encoding: {error}")))?
             .into_inner();
         if pairs.len() > MAX_PARAMS {
-            return Err(Fault::request(
-                400,
-                format!("More than {MAX_PARAMS} parameters"),
-            ));
+            return Err(Fault::request(400, format!("More than {MAX_PARAMS} parameters")));
         }
-        pairs.sort();
+        // By name only: of one given twice, the order says which is the last.
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Self { pairs })
     }
 
@@ -76,11 +74,7 @@ impl Params {
         };
         value.parse().map(Some).map_err(|error| {
             tracing::debug!(%error, "parameter is not an integer");
-            Fault::parameter(
-                "parameter_invalid_integer",
-                name,
-                format!("Invalid integer: {value}"),
-            )
+            Fault::parameter("parameter_invalid_integer", name, format!("Invalid integer: {value}"))
         })
     }
 
@@ -101,11 +95,7 @@ impl Params {
     }
 
     /// One of a few words, each with what it stands for.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        name: &str,
-        known: &[(&str, T)],
-    ) -> Result<Option<T>, Fault> {
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Result<Option<T>, Fault> {
         let Some(value) = self.text(name, 100)? else {
             return Ok(None);
         };
@@ -127,20 +117,13 @@ impl Params {
         };
         match reqwest::Url::parse(&value) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(value)),
-            Ok(_) | Err(_) => Err(Fault::parameter(
-                "url_invalid",
-                name,
-                "Not a valid URL".to_owned(),
-            )),
+            Ok(_) | Err(_) => Err(Fault::parameter("url_invalid", name, "Not a valid URL".to_owned())),
         }
     }
 
     /// `name[]=a&name[]=b`, or numbered.
     pub(super) fn list(&mut self, name: &str) -> Vec<String> {
-        self.entries(name)
-            .into_iter()
-            .map(|(_, value)| value)
-            .collect()
+        self.entries(name).into_iter().map(|(_, value)| value).collect()
     }
 
     /// `metadata[key]=value`, within the limits of <https://docs.stripe.com/api/metadata>.
@@ -215,13 +198,7 @@ pub(super) const MAX_METADATA: usize = 50;
 
 /// A value that a call cannot do without.
 pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Fault> {
-    value.ok_or_else(|| {
-        Fault::parameter(
-            "parameter_missing",
-            name,
-            format!("Missing required param: {name}."),
-        )
-    })
+    value.ok_or_else(|| Fault::parameter("parameter_missing", name, format!("Missing required param: {name}.")))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -92,23 +92,19 @@ async fn create_intent(call: Incoming) -> HttpResponse {
 }
 
 async fn update_intent(call: Incoming, id: web::Path<String>) -> HttpResponse {
-    call.serve(|params| Call::update(id.into_inner(), params))
-        .await
+    call.serve(|params| Call::update(id.into_inner(), params)).await
 }
 
 async fn confirm_intent(call: Incoming, id: web::Path<String>) -> HttpResponse {
-    call.serve(|params| Call::confirm(id.into_inner(), params))
-        .await
+    call.serve(|params| Call::confirm(id.into_inner(), params)).await
 }
 
 async fn capture_intent(call: Incoming, id: web::Path<String>) -> HttpResponse {
-    call.serve(|params| Call::capture(id.into_inner(), params))
-        .await
+    call.serve(|params| Call::capture(id.into_inner(), params)).await
 }
 
 async fn cancel_intent(call: Incoming, id: web::Path<String>) -> HttpResponse {
-    call.serve(|params| Call::cancel(id.into_inner(), params))
-        .await
+    call.serve(|params| Call::cancel(id.into_inner(), params)).await
 }
 
 async fn create_refund(call: Incoming) -> HttpResponse {
@@ -222,17 +218,16 @@ impl Incoming {
                 self.cut();
                 self.respond(answer, named.as_deref())
             }
-            Reply::Processing {
-                intent,
-                expand_charge,
-            } => match finish_later(self.desk.clone(), &self.front, intent, expand_charge).await {
-                Some(Ok(answer)) => self.respond(answer, named.as_deref()),
-                Some(Err(fault)) => self.refuse(&fault, named.as_deref()),
-                None => {
-                    self.cut();
-                    self.refuse(&Fault::internal(), named.as_deref())
+            Reply::Processing { intent, expand_charge } => {
+                match finish_later(self.desk.clone(), &self.front, intent, expand_charge).await {
+                    Some(Ok(answer)) => self.respond(answer, named.as_deref()),
+                    Some(Err(fault)) => self.refuse(&fault, named.as_deref()),
+                    None => {
+                        self.cut();
+                        self.refuse(&Fault::internal(), named.as_deref())
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -242,24 +237,17 @@ impl Incoming {
         key: Option<String>,
     ) -> Result<(tokio::sync::OwnedSemaphorePermit, Reply), Fault> {
         self.authorize()?;
-        let place = self
-            .front
-            .places
-            .clone()
-            .try_acquire_owned()
-            .map_err(|error| {
-                tracing::warn!(%error, limit = PLACES, "too many payment calls at once");
-                Fault::rate_limit()
-            })?;
+        let place = self.front.places.clone().try_acquire_owned().map_err(|error| {
+            tracing::warn!(%error, limit = PLACES, "too many payment calls at once");
+            Fault::rate_limit()
+        })?;
         let params = self.form()?;
         let asked = Asked {
             path: self.request.path().to_owned(),
             fingerprint: params.fingerprint(),
         };
         let key = key.map(|key| Key { key, asked });
-        let reply = self
-            .desk
-            .serve(read(params)?, key, &self.request_id, now())?;
+        let reply = self.desk.serve(read(params)?, key, &self.request_id, now())?;
         Ok((place, reply))
     }
 
@@ -283,9 +271,7 @@ impl Incoming {
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let given = match header.and_then(|header| header.split_once(' ')) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Some(token.trim().to_owned())
-            }
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim().to_owned()),
             Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => BASE64
                 .decode(encoded.trim())
                 .ok()
@@ -300,12 +286,11 @@ impl Incoming {
                  Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
             ));
         };
-        constant_time::verify_slices_are_equal(given.as_bytes(), self.front.secret_key.as_bytes())
-            .map_err(|error| {
-                tracing::debug!(%error, "wrong secret key");
-                let shown: String = given.chars().take(7).collect();
-                Fault::request(401, format!("Invalid API Key provided: {shown}***"))
-            })
+        constant_time::verify_slices_are_equal(given.as_bytes(), self.front.secret_key.as_bytes()).map_err(|error| {
+            tracing::debug!(%error, "wrong secret key");
+            let shown: String = given.chars().take(7).collect();
+            Fault::request(401, format!("Invalid API Key provided: {shown}***"))
+        })
     }
 
     fn key(&self) -> Result<Option<String>, Fault> {
@@ -381,9 +366,7 @@ async fn finish_later(
 ) -> Option<Result<Answer, Fault>> {
     let (slow, stopping) = (front.slow, front.stopping.clone());
     let finishing = tokio::spawn(async move {
-        stopping
-            .run_until_cancelled(tokio::time::sleep(slow))
-            .await?;
+        stopping.run_until_cancelled(tokio::time::sleep(slow)).await?;
         Some(desk.finish_processing(&intent, expand_charge, now()))
     });
     finishing.await.ok().flatten()
@@ -402,9 +385,7 @@ fn respond(answer: Answer, request_id: &str, key: Option<&str>) -> HttpResponse 
 
 fn insert(response: &mut HttpResponse, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }
 

@@ -202,8 +202,7 @@ pub(super) struct Call {
     allowed: &'static str,
 }
 
-const BEFORE_AUTHORIZATION: &str =
-    "requires_payment_method, requires_confirmation, requires_action";
+const BEFORE_AUTHORIZATION: &str = "requires_payment_method, requires_confirmation, requires_action";
 static CONFIRM: Call = Call {
     verb: "confirm",
     participle: "confirmed",
@@ -227,18 +226,16 @@ static CANCEL: Call = Call {
 
 impl PaymentIntent {
     /// Tries to authorize. An attempt that the issuer refuses is no [`Refusal`]: it happened, and leaves its traces.
-    pub(super) fn confirm(
-        &mut self,
-        with: Confirmation,
-        charge_id: String,
-        now: i64,
-    ) -> Result<Confirmed, Refusal> {
+    pub(super) fn confirm(&mut self, with: Confirmation, charge_id: String, now: i64) -> Result<Confirmed, Refusal> {
         self.expect_before_authorization(&CONFIRM)?;
-        let token = with.payment_method.or_else(|| self.payment_method.clone()).ok_or(Refusal::UnexpectedState {
-            text: "You cannot confirm this PaymentIntent because it's missing a payment method. You can either \
+        let token = with
+            .payment_method
+            .or_else(|| self.payment_method.clone())
+            .ok_or(Refusal::UnexpectedState {
+                text: "You cannot confirm this PaymentIntent because it's missing a payment method. You can either \
                    update the PaymentIntent with a payment method and then confirm it again, or confirm it again \
                    directly with a payment method.",
-        })?;
+            })?;
         let behaviour = &method::find(&token)
             .ok_or(Refusal::UnexpectedState {
                 text: "The PaymentMethod of this PaymentIntent does not exist.",
@@ -269,11 +266,7 @@ impl PaymentIntent {
     }
 
     /// Ends what [`Confirmed::Processing`] began.
-    pub(super) fn finish_processing(
-        &mut self,
-        charge_id: String,
-        now: i64,
-    ) -> Result<Confirmed, Refusal> {
+    pub(super) fn finish_processing(&mut self, charge_id: String, now: i64) -> Result<Confirmed, Refusal> {
         match (self.status, self.payment_method.clone()) {
             (Status::Processing, Some(token)) => Ok(self.authorize(token, charge_id, now)),
             _ => Err(Refusal::UnexpectedState {
@@ -289,8 +282,7 @@ impl PaymentIntent {
         charge_id: String,
         now: i64,
     ) -> Result<Confirmed, Refusal> {
-        let (Status::RequiresAction, Some(token)) = (self.status, self.payment_method.clone())
-        else {
+        let (Status::RequiresAction, Some(token)) = (self.status, self.payment_method.clone()) else {
             return Err(Refusal::UnexpectedState {
                 text: "This payment no longer waits for an authentication.",
             });
@@ -346,10 +338,7 @@ impl PaymentIntent {
             | Status::RequiresAction
             | Status::Canceled
             | Status::Succeeded) => {
-                return Err(Refusal::UnexpectedStatus {
-                    call: &CAPTURE,
-                    status,
-                });
+                return Err(Refusal::UnexpectedStatus { call: &CAPTURE, status });
             }
         }
         let capturable = self.amount;
@@ -364,16 +353,11 @@ impl PaymentIntent {
     /// Gives the payment up, and the authorization back. Says whether there was one.
     pub(super) fn cancel(&mut self, reason: Option<String>, now: i64) -> Result<Released, Refusal> {
         let released = match self.status {
-            Status::RequiresPaymentMethod
-            | Status::RequiresConfirmation
-            | Status::RequiresAction => Released::Nothing,
+            Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => Released::Nothing,
             Status::RequiresCapture => Released::Authorization,
             Status::Processing => return Err(Refusal::Busy),
             status @ (Status::Canceled | Status::Succeeded) => {
-                return Err(Refusal::UnexpectedStatus {
-                    call: &CANCEL,
-                    status,
-                });
+                return Err(Refusal::UnexpectedStatus { call: &CANCEL, status });
             }
         };
         if released == Released::Authorization
@@ -447,9 +431,7 @@ impl PaymentIntent {
 
     fn expect_before_authorization(&self, call: &'static Call) -> Result<(), Refusal> {
         match self.status {
-            Status::RequiresPaymentMethod
-            | Status::RequiresConfirmation
-            | Status::RequiresAction => Ok(()),
+            Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => Ok(()),
             Status::Processing => Err(Refusal::Busy),
             status @ (Status::RequiresCapture | Status::Canceled | Status::Succeeded) => {
                 Err(Refusal::UnexpectedStatus { call, status })
@@ -486,13 +468,7 @@ impl PaymentIntent {
         self.status = Status::Succeeded;
     }
 
-    fn decline(
-        &mut self,
-        decline: &Decline,
-        token: String,
-        charge_id: String,
-        now: i64,
-    ) -> Confirmed {
+    fn decline(&mut self, decline: &Decline, token: String, charge_id: String, now: i64) -> Confirmed {
         let error = PaymentError {
             kind: PaymentErrorKind::CardError,
             code: decline.code.to_owned(),

@@ -78,13 +78,9 @@ impl Journal {
     }
 
     /// Replaces the file by one that holds these entries, and leaves it open for more.
-    pub(super) fn rewrite(
-        path: &Path,
-        entries: impl Iterator<Item = Entry>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn rewrite(path: &Path, entries: impl Iterator<Item = Entry>) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let beside = beside(path);
         let write = || -> io::Result<(File, u64)> {

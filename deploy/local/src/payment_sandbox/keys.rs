@@ -57,24 +57,12 @@ pub(super) struct Keys {
 
 impl Keys {
     /// What was answered under this key before, if it was used at all.
-    pub(super) fn find(
-        &self,
-        key: &str,
-        asked: &Asked,
-        now: i64,
-    ) -> Result<Option<(&Answer, &str)>, Fault> {
-        let Some(record) = self
-            .by_key
-            .get(key)
-            .filter(|record| !is_over(record.created, now))
-        else {
+    pub(super) fn find(&self, key: &str, asked: &Asked, now: i64) -> Result<Option<(&Answer, &str)>, Fault> {
+        let Some(record) = self.by_key.get(key).filter(|record| !is_over(record.created, now)) else {
             return Ok(None);
         };
         if record.asked.path != asked.path {
-            return Err(Fault::key_reused(
-                key,
-                KeyUse::OtherEndpoint(&record.asked.path),
-            ));
+            return Err(Fault::key_reused(key, KeyUse::OtherEndpoint(&record.asked.path)));
         }
         if record.asked.fingerprint != asked.fingerprint {
             return Err(Fault::key_reused(key, KeyUse::OtherParameters));
@@ -97,16 +85,9 @@ impl Keys {
         let now = record.created;
         self.by_age.push_back((record.created, record.key.clone()));
         self.by_key.insert(record.key.clone(), record);
-        while let Some((_, key)) = self
-            .by_age
-            .pop_front_if(|(created, _)| is_over(*created, now))
-        {
+        while let Some((_, key)) = self.by_age.pop_front_if(|(created, _)| is_over(*created, now)) {
             // The key may have been used again since.
-            if self
-                .by_key
-                .get(&key)
-                .is_some_and(|record| is_over(record.created, now))
-            {
+            if self.by_key.get(&key).is_some_and(|record| is_over(record.created, now)) {
                 self.by_key.remove(&key);
             }
         }

@@ -84,10 +84,7 @@ impl Ledger {
             events: self.undelivered.values().cloned().collect(),
             ..Entry::default()
         };
-        intents
-            .chain(refunds)
-            .chain(keys)
-            .chain(std::iter::once(events))
+        intents.chain(refunds).chain(keys).chain(std::iter::once(events))
     }
 }
 
@@ -128,10 +125,7 @@ impl<T> Shelf<T> {
 
     /// From the newest, or from just before the one named.
     pub(super) fn newest_first(&self, after: Option<&str>) -> impl Iterator<Item = &T> {
-        let end = after
-            .and_then(|id| self.places.get(id))
-            .copied()
-            .unwrap_or(u64::MAX);
+        let end = after.and_then(|id| self.places.get(id)).copied().unwrap_or(u64::MAX);
         self.by_place.range(..end).rev().map(|(_, thing)| thing)
     }
 }

@@ -52,12 +52,7 @@ pub(super) fn find(token: &str) -> Option<&'static TestMethod> {
 static METHODS: [TestMethod; 13] = [
     card("pm_card_visa", "visa", "4242", Behaviour::Approve),
     card("pm_card_visa_debit", "visa", "5556", Behaviour::Approve),
-    card(
-        "pm_card_mastercard",
-        "mastercard",
-        "4444",
-        Behaviour::Approve,
-    ),
+    card("pm_card_mastercard", "mastercard", "4444", Behaviour::Approve),
     card("pm_card_amex", "amex", "0005", Behaviour::Approve),
     card(
         "pm_card_chargeDeclined",
@@ -89,28 +84,13 @@ static METHODS: [TestMethod; 13] = [
         "3184",
         Behaviour::Authenticate,
     ),
-    card(
-        "pm_card_threeDSecure2Required",
-        "visa",
-        "3220",
-        Behaviour::Authenticate,
-    ),
-    card(
-        "pm_card_createDispute",
-        "visa",
-        "0259",
-        Behaviour::ApproveThenDispute,
-    ),
+    card("pm_card_threeDSecure2Required", "visa", "3220", Behaviour::Authenticate),
+    card("pm_card_createDispute", "visa", "0259", Behaviour::ApproveThenDispute),
     card("pm_slow", "visa", "4242", Behaviour::Slow),
     card("pm_lost", "visa", "4242", Behaviour::Lost),
 ];
 
-const fn card(
-    token: &'static str,
-    brand: &'static str,
-    last4: &'static str,
-    behaviour: Behaviour,
-) -> TestMethod {
+const fn card(token: &'static str, brand: &'static str, last4: &'static str, behaviour: Behaviour) -> TestMethod {
     TestMethod {
         token,
         brand,

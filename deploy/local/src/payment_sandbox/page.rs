@@ -33,25 +33,17 @@ pub(super) async fn show(desk: web::Data<Desk>, address: web::Path<Address>) -> 
                 ),
             )
         }
-        Some(intent) => html(
-            200,
-            &format!("<p>This payment is {}.</p>", intent.status.as_str()),
-        ),
+        Some(intent) => html(200, &format!("<p>This payment is {}.</p>", intent.status.as_str())),
     }
 }
 
 /// Takes the cardholder's answer (`outcome=complete` or `fail`), and leads back to the shop.
-pub(super) async fn answer(
-    desk: web::Data<Desk>,
-    address: web::Path<Address>,
-    body: String,
-) -> HttpResponse {
+pub(super) async fn answer(desk: web::Data<Desk>, address: web::Path<Address>, body: String) -> HttpResponse {
     if find(&desk, &address).is_none() {
         return not_found();
     }
     let now = jiff::Timestamp::now().as_second();
-    let outcome =
-        outcome(&body).and_then(|outcome| desk.authenticate(&address.intent, outcome, now));
+    let outcome = outcome(&body).and_then(|outcome| desk.authenticate(&address.intent, outcome, now));
     match outcome {
         Ok(intent) => back_to_shop(&intent),
         Err(fault) => html(fault.status, &format!("<p>{}</p>", escape(fault.message()))),
@@ -62,10 +54,7 @@ fn outcome(body: &str) -> Result<Authentication, Fault> {
     let mut params = Params::parse(body)?;
     let outcome = params.choice(
         "outcome",
-        &[
-            ("complete", Authentication::Passed),
-            ("fail", Authentication::Failed),
-        ],
+        &[("complete", Authentication::Passed), ("fail", Authentication::Failed)],
     )?;
     super::form::required("outcome", outcome)
 }
@@ -106,16 +95,16 @@ fn not_found() -> HttpResponse {
 }
 
 fn html(status: u16, content: &str) -> HttpResponse {
-    let status = actix_web::http::StatusCode::from_u16(status)
-        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::build(status).content_type(ContentType::html()).body(format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>3-D Secure (sandbox)</title>\
+    let status =
+        actix_web::http::StatusCode::from_u16(status).unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status)
+        .content_type(ContentType::html())
+        .body(format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>3-D Secure (sandbox)</title>\
          <body><h1>3-D Secure</h1>{content}</body></html>"
-    ))
+        ))
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

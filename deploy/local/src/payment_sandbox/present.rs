@@ -3,9 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::intent::{
-    Charge, ChargeState, PaymentError, PaymentErrorKind, PaymentIntent, Refund, Status,
-};
+use super::intent::{Charge, ChargeState, PaymentError, PaymentErrorKind, PaymentIntent, Refund, Status};
 use super::method;
 
 /// How an answer is to be laid out, beside what it tells.
@@ -149,13 +147,7 @@ pub(super) fn dispute(intent: &PaymentIntent, charge: &Charge, now: i64) -> Valu
 }
 
 /// <https://docs.stripe.com/api/events/object>
-pub(super) fn event(
-    id: &str,
-    kind: &str,
-    object: &Value,
-    idempotency_key: Option<&str>,
-    now: i64,
-) -> Value {
+pub(super) fn event(id: &str, kind: &str, object: &Value, idempotency_key: Option<&str>, now: i64) -> Value {
     json!({
         "id": id,
         "object": "event",
@@ -217,10 +209,7 @@ pub(super) fn payment_error(error: &PaymentError) -> Value {
 }
 
 pub(super) fn doc_url(code: &str) -> String {
-    format!(
-        "https://stripe.com/docs/error-codes/{}",
-        code.replace('_', "-")
-    )
+    format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"))
 }
 
 /// The page on which the cardholder of a payment authenticates.

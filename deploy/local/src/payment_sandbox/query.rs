@@ -54,19 +54,11 @@ impl Desk {
         let expand_charge = expands(&mut params, "data.latest_charge")?;
         params.finish()?;
         let ledger = self.ledger();
-        let (page, more) = page(
-            &ledger.intents,
-            "payment_intent",
-            after.as_deref(),
-            limit,
-            |_| true,
-        )?;
+        let (page, more) = page(&ledger.intents, "payment_intent", after.as_deref(), limit, |_| true)?;
         let layout = self.layout(expand_charge);
         Ok(present::list(
             INTENTS,
-            page.into_iter()
-                .map(|intent| present::intent(intent, layout))
-                .collect(),
+            page.into_iter().map(|intent| present::intent(intent, layout)).collect(),
             more,
         ))
     }
@@ -79,9 +71,7 @@ impl Desk {
         let charge = params.text("charge", MAX_ID)?;
         params.finish()?;
         let wanted = |refund: &Refund| {
-            intent
-                .as_ref()
-                .is_none_or(|id| *id == refund.payment_intent)
+            intent.as_ref().is_none_or(|id| *id == refund.payment_intent)
                 && charge.as_ref().is_none_or(|id| *id == refund.charge)
         };
         let ledger = self.ledger();
@@ -105,10 +95,7 @@ impl Desk {
         let (page, more) = page(&ledger.intents, "page", after.as_deref(), limit, matches)?;
         let layout = self.layout(expand_charge);
         let next_page = page.last().filter(|_| more).map(|intent| intent.id.clone());
-        let data = page
-            .into_iter()
-            .map(|intent| present::intent(intent, layout))
-            .collect();
+        let data = page.into_iter().map(|intent| present::intent(intent, layout)).collect();
         Ok(present::search_result(
             "/v1/payment_intents/search",
             data,

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::desk::Desk;
 use super::form::hex;
+use crate::loopback;
 
 /// Where events go.
 #[derive(Clone)]
@@ -61,13 +62,10 @@ pub(super) async fn deliver_all(
     mut events: mpsc::UnboundedReceiver<Event>,
     stopping: CancellationToken,
 ) {
-    let client = match client() {
+    let client = match loopback::http() {
         Ok(client) => client,
         Err(error) => {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "no payment events will be delivered"
-            );
+            tracing::error!(error = format!("{error:#}"), "no payment events will be delivered");
             return;
         }
     };
@@ -94,11 +92,7 @@ async fn deliver(desk: Arc<Desk>, client: reqwest::Client, slots: Arc<Semaphore>
             Ok(()) => break,
             Err(error) => format!("{error:#}"),
         };
-        if jiff::Timestamp::now()
-            .as_second()
-            .saturating_sub(event.created)
-            > TRIED_FOR_S
-        {
+        if jiff::Timestamp::now().as_second().saturating_sub(event.created) > TRIED_FOR_S {
             tracing::warn!(event.id, error, "payment event given up");
             break;
         }
@@ -111,16 +105,13 @@ async fn deliver(desk: Arc<Desk>, client: reqwest::Client, slots: Arc<Semaphore>
 
 async fn post(client: &reqwest::Client, desk: &Desk, event: &Event) -> anyhow::Result<()> {
     let webhook = desk.webhook().context("no endpoint is configured")?;
-    let signature = signature(
-        &webhook.secret,
-        jiff::Timestamp::now().as_second(),
-        &event.payload,
-    );
+    let signature = signature(&webhook.secret, jiff::Timestamp::now().as_second(), &event.payload);
     let response = client
         .post(&webhook.url)
         .header("Content-Type", "application/json; charset=utf-8")
         .header("Stripe-Signature", signature)
         .header("User-Agent", "Stripe/1.0 (payment sandbox)")
+        .timeout(TIME_OUT)
         .body(event.payload.clone())
         .send()
         .await?;
@@ -130,17 +121,4 @@ async fn post(client: &reqwest::Client, desk: &Desk, event: &Event) -> anyhow::R
         response.status()
     );
     Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the sandbox stands for a party outside the system, whose faults are not those injected into our own clients"
-)]
-fn client() -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .timeout(TIME_OUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .context("cannot make an HTTP client")
 }
