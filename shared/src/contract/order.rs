@@ -33,6 +33,10 @@ pub struct OrderFailed {
     /// What was short, where the reason is `out_of_stock`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub short: Vec<Shortage>,
+    /// What would have been bought, so that a basket can take its lines back in one write, without
+    /// reading first which they were. Without them it looks them up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
 }
 
 /// Why an order came to nothing.
