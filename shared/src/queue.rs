@@ -217,7 +217,9 @@ impl Queue {
                     tracing::warn!(error = %DisplayErrorContext(&error), "a message could not be deleted; it comes again");
                 }
             }
-            Outcome::Again | Outcome::Unreadable => self.change_visibility(receipt, pause_s(message)).await,
+            Outcome::Again => self.change_visibility(receipt, pause_s(message)).await,
+            // Waiting makes it no more readable.
+            Outcome::Unreadable => self.change_visibility(receipt, 1).await,
         }
     }
 

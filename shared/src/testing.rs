@@ -2,6 +2,7 @@
 //! forged, expired and foreign tokens can be sent too. The whole-system tests use a real pool.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -15,6 +16,28 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::auth::AuthSettings;
+
+/// Holds `now` against a file that is made from code and checked in, or rewrites the file where
+/// `UPDATE_CHECKED_IN=1` asks for it.
+///
+/// # Panics
+/// They differ, or the file cannot be read or written.
+#[expect(clippy::panic, reason = "that is how a test fails")]
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+pub fn assert_checked_in(file: &Path, now: &str) {
+    let now = format!("{}\n", now.trim_end());
+    if std::env::var("UPDATE_CHECKED_IN").is_ok_and(|v| v == "1") {
+        std::fs::write(file, &now).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    }
+    let then = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    if then != now {
+        let line = 1 + then.lines().zip(now.lines()).take_while(|(a, b)| a == b).count();
+        panic!(
+            "{} line {line}: the code says otherwise; run with UPDATE_CHECKED_IN=1 and look at the change",
+            file.display()
+        );
+    }
+}
 
 /// The app client whose tokens the settings of [`Issuer::settings`] take.
 pub const CLIENT_ID: &str = "shop-client";

@@ -1,0 +1,208 @@
+//! Publishing and consuming, over a real bus and a real queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deploy_local::{Cloud, Deployment, Stack};
+use jiff::Timestamp;
+use shared::contract::order::OrderPlaced;
+use shared::contract::{Delivery, Entry, Envelope};
+use shared::ids::OrderId;
+use shared::money::Money;
+use shared::outbox::Publisher;
+use shared::queue::{Outcome, Queue};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const DRAIN: Duration = Duration::from_secs(10);
+
+async fn deployment() -> Deployment {
+    Cloud::for_tests()
+        .deploy(&[Stack::Platform, Stack::Basket])
+        .await
+        .unwrap()
+}
+
+fn queue(deployment: &Deployment, in_flight: usize, visibility: Duration) -> Queue {
+    let url = deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap().to_owned();
+    Queue {
+        client: deployment.sqs(),
+        url,
+        in_flight,
+        visibility,
+    }
+}
+
+fn placed() -> Entry {
+    let order_id = OrderId::from_uuid(Uuid::new_v4());
+    let data = OrderPlaced {
+        order_id,
+        customer_id: "c".parse().unwrap(),
+        total: Money::new(1, "USD".parse().unwrap()),
+    };
+    let envelope = Envelope {
+        id: Uuid::now_v7(),
+        version: 1,
+        time: Timestamp::now(),
+        correlation_id: order_id.to_string(),
+        causation_id: String::new(),
+        sequence: 1,
+        traceparent: String::new(),
+        data,
+    };
+    Entry::new(&envelope, vec![order_id.to_string()]).unwrap()
+}
+
+async fn publish(deployment: &Deployment, entries: &[Entry]) {
+    let publisher = Publisher::new(
+        deployment.eventbridge(),
+        deployment.setting("EVENT_BUS").unwrap().to_owned(),
+    );
+    assert!(publisher.publish(entries).await.all(entries));
+}
+
+async fn messages_left(queue: &Queue) -> i32 {
+    use aws_sdk_sqs::types::QueueAttributeName as Name;
+    let names = [
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let request = queue.client.get_queue_attributes().queue_url(&queue.url);
+    let answer = request.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
+    answer
+        .attributes()
+        .unwrap()
+        .values()
+        .map(|count| count.parse::<i32>().unwrap())
+        .sum()
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn more_events_than_a_call_holds_all_arrive_and_are_deleted_once_handled() {
+    let deployment = deployment().await;
+    let entries: Vec<_> = (0..25).map(|_| placed()).collect();
+    publish(&deployment, &entries).await;
+
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let queue = queue(&deployment, 4, Duration::from_secs(30));
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, move |delivery: Delivery| {
+        tell.send(delivery.detail.id).unwrap();
+        async { Outcome::Done }
+    }));
+    let mut seen = std::collections::HashSet::new();
+    while seen.len() < entries.len() {
+        seen.insert(
+            tokio::time::timeout(Duration::from_secs(20), told.recv())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    stop.cancel();
+    consuming.await.unwrap();
+    assert_eq!(messages_left(&queue).await, 0);
+}
+
+#[tokio::test]
+async fn no_more_is_in_work_than_there_are_places_and_a_stop_waits_for_it() {
+    let deployment = deployment().await;
+    publish(&deployment, &(0..6).map(|_| placed()).collect::<Vec<_>>()).await;
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gate = CancellationToken::new();
+    let stop = CancellationToken::new();
+    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    let handle = {
+        let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), gate.clone());
+        move |_: Delivery| {
+            let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), gate.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                gate.cancelled().await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                Outcome::Done
+            }
+        }
+    };
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, handle));
+    until("two in work", || async { now.load(Ordering::SeqCst) == 2 }).await;
+    stop.cancel();
+    gate.cancel();
+    consuming.await.unwrap();
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert_eq!(messages_left(&queue).await, 4, "what was not begun is still there");
+}
+
+#[tokio::test]
+async fn a_message_stays_ours_for_as_long_as_it_is_worked_on() {
+    let deployment = deployment().await;
+    publish(&deployment, &[placed()]).await;
+    let times = Arc::new(AtomicUsize::new(0));
+    let stop = CancellationToken::new();
+    let queue = queue(&deployment, 2, Duration::from_secs(1));
+    let handle = {
+        let times = Arc::clone(&times);
+        move |_: Delivery| {
+            let times = Arc::clone(&times);
+            async move {
+                times.fetch_add(1, Ordering::SeqCst);
+                // Three times its visibility: without extending, it would come again meanwhile.
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Outcome::Done
+            }
+        }
+    };
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, handle));
+    until("handled", || async { messages_left(&queue).await == 0 }).await;
+    stop.cancel();
+    consuming.await.unwrap();
+    assert_eq!(times.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nobody() {
+    let deployment = deployment().await;
+    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    queue
+        .client
+        .send_message()
+        .queue_url(&queue.url)
+        .message_body("{no event")
+        .send()
+        .await
+        .unwrap();
+    publish(&deployment, &[placed()]).await;
+    let dead = Queue {
+        url: deployment.setting("BASKET_SETTLE_DLQ_URL").unwrap().to_owned(),
+        ..queue.clone()
+    };
+
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, move |_: Delivery| {
+        tell.send(()).unwrap();
+        async { Outcome::Done }
+    }));
+    tokio::time::timeout(Duration::from_secs(10), told.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while messages_left(&dead).await == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it never became a dead letter");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stop.cancel();
+    consuming.await.unwrap();
+    assert_eq!(messages_left(&queue).await, 0);
+}
