@@ -43,9 +43,7 @@ impl Cloud {
     )]
     pub fn for_tests() -> &'static Self {
         static CLOUD: OnceLock<Cloud> = OnceLock::new();
-        CLOUD.get_or_init(|| {
-            Self::start().unwrap_or_else(|error| panic!("the tests' cloud: {error:#}"))
-        })
+        CLOUD.get_or_init(|| Self::start().unwrap_or_else(|error| panic!("the tests' cloud: {error:#}")))
     }
 
     /// Makes what the templates of these stacks say, under a name of its own, and the platform's in any case.
@@ -61,12 +59,7 @@ impl Cloud {
         };
         Deployment::of(&plan, &self.tables)
             .await
-            .with_context(|| {
-                format!(
-                    "deployment for a test (ministack's log: {})",
-                    self.log.display()
-                )
-            })
+            .with_context(|| format!("deployment for a test (ministack's log: {})", self.log.display()))
     }
 
     /// Where ministack listens.
@@ -90,9 +83,7 @@ impl Cloud {
 }
 
 fn run(tell: &mpsc::Sender<anyhow::Result<Cloud>>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let parts = runtime.block_on(start())?;
         Ok((runtime, parts))

@@ -34,9 +34,14 @@ impl Profile {
 /// When they do not compile.
 pub fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     // The one that runs us, if one does: rustup's choice of toolchain is made there.
-    let cargo = env::vars_os().find(|(name, _)| name == "CARGO").map_or_else(|| "cargo".into(), |(_, cargo)| cargo);
+    let cargo = env::vars_os()
+        .find(|(name, _)| name == "CARGO")
+        .map_or_else(|| "cargo".into(), |(_, cargo)| cargo);
     let mut command = Command::new(cargo);
-    command.current_dir(tools::checkout()).args(["build", "--profile", profile.name()]).stdin(Stdio::null());
+    command
+        .current_dir(tools::checkout())
+        .args(["build", "--profile", profile.name()])
+        .stdin(Stdio::null());
     for service in Part::SERVICES {
         command.args(["--package", service.name()]);
     }
@@ -44,7 +49,10 @@ pub fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
         command.env_remove(name);
     }
-    let status = command.env_remove("CARGO_MANIFEST_DIR").status().context("cannot run cargo")?;
+    let status = command
+        .env_remove("CARGO_MANIFEST_DIR")
+        .status()
+        .context("cannot run cargo")?;
     if !status.success() {
         bail!("the services do not compile: see above");
     }

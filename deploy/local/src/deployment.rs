@@ -46,7 +46,10 @@ impl Deployment {
         };
         made.settings.insert("SERVICE_CLIENT_SECRET".to_owned(), secret);
         for (stack, applied) in applied {
-            let named = applied.outputs.iter().map(|(key, value)| (stacks::setting(key), value.clone()));
+            let named = applied
+                .outputs
+                .iter()
+                .map(|(key, value)| (stacks::setting(key), value.clone()));
             let of_stack: BTreeMap<_, _> = named.collect();
             made.settings.extend(of_stack.clone());
             made.by_stack.insert(stack, of_stack);
@@ -159,13 +162,10 @@ fn endpoints(ministack: &str, tables: &str) -> BTreeMap<String, String> {
 }
 
 /// No output of a stack, since outputs are no secrets.
-async fn service_client_secret(
-    sdk: &SdkConfig,
-    platform: Option<&Outputs>,
-) -> anyhow::Result<String> {
+async fn service_client_secret(sdk: &SdkConfig, platform: Option<&Applied>) -> anyhow::Result<String> {
     let output = |key: &str| {
         platform
-            .and_then(|outputs| outputs.get(key))
+            .and_then(|applied| applied.outputs.get(key))
             .with_context(|| format!("the platform's stack has no {key}"))
     };
     let answer = aws_sdk_cognitoidentityprovider::Client::new(sdk)

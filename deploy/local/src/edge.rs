@@ -36,9 +36,7 @@ pub(crate) async fn start(folder: &Folder, ports: &Ports, deployment: &Deploymen
 }
 
 fn settings(ports: &Ports, deployment: &Deployment) -> anyhow::Result<Settings> {
-    let service = |part: Part| -> anyhow::Result<Address> {
-        Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?)
-    };
+    let service = |part: Part| -> anyhow::Result<Address> { Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?) };
     let jwks_url = deployment.setting("AUTH_JWKS_URL")?;
     Ok(Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.of(Part::Gateway))),
@@ -47,8 +45,14 @@ fn settings(ports: &Ports, deployment: &Deployment) -> anyhow::Result<Settings> 
         baskets: service(Part::BasketService)?,
         orders: service(Part::OrderService)?,
         issuer: deployment.setting("AUTH_ISSUER")?.to_owned(),
-        client_ids: deployment.setting("AUTH_CLIENT_IDS")?.split(',').map(str::to_owned).collect(),
-        jwks_url: jwks_url.parse().with_context(|| format!("{jwks_url:?} is no address"))?,
+        client_ids: deployment
+            .setting("AUTH_CLIENT_IDS")?
+            .split(',')
+            .map(str::to_owned)
+            .collect(),
+        jwks_url: jwks_url
+            .parse()
+            .with_context(|| format!("{jwks_url:?} is no address"))?,
         collector: None,
     })
 }
@@ -65,7 +69,10 @@ pub(crate) async fn stop(process: Process, admin_port: u16) -> anyhow::Result<()
 /// As far as it answers at all.
 async fn drain(http: &reqwest::Client, admin: &str) {
     let _ = http.post(format!("{admin}/healthcheck/fail")).send().await;
-    let _ = http.post(format!("{admin}/drain_listeners?graceful&skip_exit")).send().await;
+    let _ = http
+        .post(format!("{admin}/drain_listeners?graceful&skip_exit"))
+        .send()
+        .await;
     let deadline = Instant::now() + DRAINS_WITHIN;
     while under_way(http, admin).await.is_some_and(|requests| requests > 0) && Instant::now() < deadline {
         sleep(LOOK_EVERY).await;
@@ -77,5 +84,8 @@ async fn under_way(http: &reqwest::Client, admin: &str) -> Option<u64> {
     let said = http.get(url).send().await.ok()?.text().await.ok()?;
     // The admin interface counts this very request.
     let ours = said.lines().filter(|line| !line.starts_with("http.admin."));
-    Some(ours.filter_map(|line| line.rsplit(": ").next()?.trim().parse::<u64>().ok()).sum())
+    Some(
+        ours.filter_map(|line| line.rsplit(": ").next()?.trim().parse::<u64>().ok())
+            .sum(),
+    )
 }

@@ -112,11 +112,7 @@ impl EventTap {
     /// # Errors
     ///
     /// When none comes `within`; the message names those that did.
-    pub async fn wait_for(
-        &self,
-        within: Duration,
-        wanted: impl Fn(&Event) -> bool,
-    ) -> anyhow::Result<Event> {
+    pub async fn wait_for(&self, within: Duration, wanted: impl Fn(&Event) -> bool) -> anyhow::Result<Event> {
         let deadline = Instant::now() + within;
         let mut seen = self.seen.lock().await;
         loop {
@@ -168,14 +164,8 @@ impl EventTap {
             let body = message.body().context("a message without a body")?;
             seen.events
                 .push(serde_json::from_str(body).with_context(|| format!("not an event: {body}"))?);
-            let receipt = message
-                .receipt_handle()
-                .context("a message without a receipt")?;
-            let request = self
-                .sqs
-                .delete_message()
-                .queue_url(&self.queue)
-                .receipt_handle(receipt);
+            let receipt = message.receipt_handle().context("a message without a receipt")?;
+            let request = self.sqs.delete_message().queue_url(&self.queue).receipt_handle(receipt);
             request
                 .send()
                 .await
@@ -187,11 +177,7 @@ impl EventTap {
 
 impl Seen {
     fn names(&self) -> String {
-        let names: Vec<_> = self
-            .events
-            .iter()
-            .map(|event| event.detail_type.as_str())
-            .collect();
+        let names: Vec<_> = self.events.iter().map(|event| event.detail_type.as_str()).collect();
         if names.is_empty() {
             "none".to_owned()
         } else {

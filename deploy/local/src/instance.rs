@@ -134,7 +134,10 @@ impl Folder {
         if let Some(left) = self.read().unwrap_or(None) {
             end_orphans(&left).await;
         }
-        Ok(Taken { folder: self.clone(), _lock: lock })
+        Ok(Taken {
+            folder: self.clone(),
+            _lock: lock,
+        })
     }
 
     /// Removes everything in the folder but the tools.
@@ -149,7 +152,11 @@ impl Folder {
             if path.ends_with("tools") || path == self.lock_file() {
                 continue;
             }
-            if path.is_dir() { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+            if path.is_dir() {
+                fs::remove_dir_all(&path)?
+            } else {
+                fs::remove_file(&path)?
+            }
         }
         drop(taken);
         Ok(())
@@ -159,7 +166,10 @@ impl Folder {
 async fn end_orphans(left: &Instance) {
     for (part, running) in &left.parts {
         if running.process != left.supervisor && running.process.is_alive() {
-            say(format_args!("ending {part}, left over from a run that was killed (pid {})", running.process.pid));
+            say(format_args!(
+                "ending {part}, left over from a run that was killed (pid {})",
+                running.process.pid
+            ));
             running.process.end(ORPHANS_END_WITHIN).await;
         }
     }
@@ -234,7 +244,11 @@ impl Instance {
     ///
     /// When it has not been started.
     pub fn url(&self, part: Part) -> anyhow::Result<&str> {
-        Ok(&self.parts.get(&part).with_context(|| format!("{part} has not been started yet"))?.url)
+        Ok(&self
+            .parts
+            .get(&part)
+            .with_context(|| format!("{part} has not been started yet"))?
+            .url)
     }
 }
 

@@ -4,15 +4,34 @@
 
 pub mod aws;
 pub mod catalog;
+pub mod cli;
+pub mod cloud;
+pub mod compile;
 pub mod console;
+pub mod deployment;
+mod edge;
+pub mod event_tap;
+pub mod instance;
 pub mod loopback;
+mod mail;
 pub mod ministack;
 pub mod mirror;
+pub mod part;
 pub mod payment_sandbox;
+pub mod ports;
+mod process;
+pub mod processes;
+mod seed;
+mod service;
 pub mod stacks;
+pub mod system;
 pub mod tables;
-pub mod testing;
 pub mod tools;
+pub mod users;
 
+pub use cloud::Cloud;
+pub use deployment::Deployment;
+pub use event_tap::{Event, EventTap};
+pub use part::Part;
 pub use stacks::Stack;
-pub use testing::{Cloud, Deployment, EventTap};
+pub use system::System;

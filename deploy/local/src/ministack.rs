@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::processes::Identity;
 use crate::{loopback, tools};
 
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ministack/launch.py");
@@ -43,6 +44,7 @@ pub enum State {
 /// A running ministack. Dropping it stops it without waiting.
 pub struct Ministack {
     child: Child,
+    identity: Identity,
     /// Kept apart, since waiting for a child closes the standard input that it holds, which says stop.
     stdin: Option<ChildStdin>,
     port: u16,
@@ -70,10 +72,7 @@ impl Ministack {
     async fn try_start(python: &Path, options: &Options) -> anyhow::Result<Self> {
         let port = options.port.map_or_else(loopback::free_port, Ok)?;
         fs::create_dir_all(&options.folder)?;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&options.log)?;
+        let log = File::options().create(true).append(true).open(&options.log)?;
         let mut child = Command::new(python)
             .arg(LAUNCHER)
             .env_clear()
@@ -85,17 +84,16 @@ impl Ministack {
             .spawn()
             .context("cannot start ministack")?;
         let stdin = child.stdin.take();
+        let identity = child.id().and_then(Identity::of).context("ministack ended at once")?;
         let mut started = Self {
             child,
+            identity,
             stdin,
             port,
             log: options.log.clone(),
         };
         let health = format!("{}/_ministack/health", started.url());
-        loopback::wait_for_success(&loopback::http()?, &health, STARTS_WITHIN, || {
-            started.still_runs()
-        })
-        .await?;
+        loopback::wait_for_success(&loopback::http()?, &health, STARTS_WITHIN, || started.still_runs()).await?;
         Ok(started)
     }
 
@@ -104,9 +102,14 @@ impl Ministack {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its process, or none if it has ended.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+    /// Its process.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Waits until it ends by itself.
@@ -125,10 +128,7 @@ impl Ministack {
     /// When it had to be killed, and has written nothing.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.stdin.take());
-        if tokio::time::timeout(STOPS_WITHIN, self.child.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(STOPS_WITHIN, self.child.wait()).await.is_err() {
             self.child.kill().await?;
             bail!(
                 "ministack did not stop within {} s and was killed; its log: {}",
@@ -158,12 +158,7 @@ fn environment(port: u16, options: &Options) -> Vec<(&'static str, String)> {
         ("GATEWAY_PORT", port.to_string()),
         (
             "PERSIST_STATE",
-            if options.state == State::Kept {
-                "1"
-            } else {
-                "0"
-            }
-            .to_owned(),
+            if options.state == State::Kept { "1" } else { "0" }.to_owned(),
         ),
         ("STATE_DIR", folder.clone()),
         ("S3_DATA_DIR", format!("{folder}/s3")),

@@ -23,7 +23,10 @@ pub struct Wishes {
 impl Wishes {
     /// Free ports for everything, the gateway included.
     pub fn any() -> Self {
-        Self { parts: BTreeMap::from([(Part::Gateway, 0)]), admin: Some(0) }
+        Self {
+            parts: BTreeMap::from([(Part::Gateway, 0)]),
+            admin: Some(0),
+        }
     }
 }
 
@@ -51,7 +54,9 @@ impl Ports {
             held.push(listener);
         }
         let wish = wishes.admin.map_or(Wish::Rather(USUAL_ADMIN), Wish::This);
-        let admin = hold(wish, "Envoy's admin interface", "--admin-port")?.local_addr()?.port();
+        let admin = hold(wish, "Envoy's admin interface", "--admin-port")?
+            .local_addr()?
+            .port();
         Ok(Self { parts, admin })
     }
 
@@ -88,9 +93,15 @@ mod tests {
     fn a_part_whose_usual_port_is_taken_gets_another_and_the_gateway_does_not() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let wishes = Wishes { parts: BTreeMap::from([(Part::Gateway, port)]), admin: None };
+        let wishes = Wishes {
+            parts: BTreeMap::from([(Part::Gateway, port)]),
+            admin: None,
+        };
         let refused = Ports::choose(&wishes).unwrap_err().to_string();
-        assert!(refused.contains(&format!("port {port}, for gateway, is taken")), "{refused}");
+        assert!(
+            refused.contains(&format!("port {port}, for gateway, is taken")),
+            "{refused}"
+        );
         assert!(refused.contains("--gateway-port"), "{refused}");
         let chosen = hold(Wish::Rather(port), "somebody", "").unwrap();
         assert_ne!(chosen.local_addr().unwrap().port(), port);
@@ -99,7 +110,11 @@ mod tests {
     #[test]
     fn no_two_parts_get_the_same_port() {
         let ports = Ports::choose(&Wishes::any()).unwrap();
-        let mut all: Vec<_> = Part::ALL.into_iter().map(|part| ports.of(part)).chain([ports.admin]).collect();
+        let mut all: Vec<_> = Part::ALL
+            .into_iter()
+            .map(|part| ports.of(part))
+            .chain([ports.admin])
+            .collect();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), Part::ALL.len() + 1);

@@ -39,7 +39,12 @@ impl Process {
             .id()
             .and_then(Identity::of)
             .with_context(|| ended_message(part, "at once", log))?;
-        Ok(Self { part, child, identity, log: log.to_owned() })
+        Ok(Self {
+            part,
+            child,
+            identity,
+            log: log.to_owned(),
+        })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -69,7 +74,11 @@ impl Process {
             Ok(Err(error)) => Err(error.into()),
             Err(_) => {
                 self.child.kill().await?;
-                bail!("{} did not stop within {} s and was killed", self.part, within.as_secs())
+                bail!(
+                    "{} did not stop within {} s and was killed",
+                    self.part,
+                    within.as_secs()
+                )
             }
         }
     }
@@ -86,5 +95,8 @@ pub(crate) fn ended_message(part: Part, how: &str, log: &Path) -> String {
     let said = fs::read_to_string(log).unwrap_or_default();
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     let last: String = last.unwrap_or("nothing").chars().take(LONGEST).collect();
-    format!("{part} ended ({how}); its last words: {last} (all of them: {})", log.display())
+    format!(
+        "{part} ended ({how}); its last words: {last} (all of them: {})",
+        log.display()
+    )
 }

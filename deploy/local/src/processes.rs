@@ -24,7 +24,10 @@ pub struct Identity {
 impl Identity {
     /// The process that has this id now.
     pub fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, started: started(pid)? })
+        Some(Self {
+            pid,
+            started: started(pid)?,
+        })
     }
 
     /// This process.
@@ -96,7 +99,10 @@ fn started(pid: u32) -> Option<String> {
 
 /// Where there is no `/proc`.
 fn ps(pid: u32, field: &str) -> Option<String> {
-    let answer = Command::new("ps").args(["-o", field, "-p", &pid.to_string()]).output().ok()?;
+    let answer = Command::new("ps")
+        .args(["-o", field, "-p", &pid.to_string()])
+        .output()
+        .ok()?;
     let said = String::from_utf8(answer.stdout).ok()?.trim().to_owned();
     (answer.status.success() && !said.is_empty()).then_some(said)
 }
@@ -110,7 +116,10 @@ mod tests {
         let own = Identity::own().unwrap();
         assert!(own.is_alive());
         assert!(own.resident_bytes().unwrap() > 100_000);
-        let earlier = Identity { started: "0".to_owned(), ..own };
+        let earlier = Identity {
+            started: "0".to_owned(),
+            ..own
+        };
         assert!(!earlier.is_alive());
     }
 

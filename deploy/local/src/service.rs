@@ -36,7 +36,11 @@ pub(crate) fn start(
     surroundings: &Surroundings<'_>,
 ) -> anyhow::Result<Process> {
     let binary = binaries.join(part.name());
-    ensure!(binary.is_file(), "{part} has not been built: {} is not there", binary.display());
+    ensure!(
+        binary.is_file(),
+        "{part} has not been built: {} is not there",
+        binary.display()
+    );
     let mut command = Command::new(binary);
     command.env_clear().envs(inherited()).envs(surroundings.settings(part));
     Process::spawn(part, &mut command, &folder.log(part.name()))
@@ -94,13 +98,18 @@ impl Surroundings<'_> {
     fn product_service(&self) -> Vec<(&'static str, String)> {
         let url = format!("http://127.0.0.1:{}", self.ports.of(Part::ProductService));
         let client = ["AUTH_TOKEN_URL", "SERVICE_CLIENT_ID", "SERVICE_CLIENT_SECRET"];
-        let client = client.into_iter().filter_map(|name| Some((name, self.deployment.setting(name).ok()?.to_owned())));
+        let client = client
+            .into_iter()
+            .filter_map(|name| Some((name, self.deployment.setting(name).ok()?.to_owned())));
         client.chain([("PRODUCT_SERVICE_URL", url)]).collect()
     }
 
     fn payment(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("PAYMENT_URL", format!("http://127.0.0.1:{}", self.ports.of(Part::Payments))),
+            (
+                "PAYMENT_URL",
+                format!("http://127.0.0.1:{}", self.ports.of(Part::Payments)),
+            ),
             ("PAYMENT_KEY", self.secrets.payment_key.clone()),
             ("PAYMENT_WEBHOOK_SECRET", self.secrets.payment_webhook_secret.clone()),
         ]

@@ -10,9 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_cloudformation::types::{
-    Capability, Parameter, Stack as Description, StackStatus, Tag,
-};
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack as Description, StackStatus, Tag};
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
@@ -70,11 +68,19 @@ pub struct Plan {
 pub async fn apply(client: &Client, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Applied>> {
     let folder = tools::checkout().join("deploy/aws");
     let one = async |stack: Stack, own| {
-        let template = Template { file: folder.join(format!("{}.yaml", stack.name())), name: stack.name() };
+        let template = Template {
+            file: folder.join(format!("{}.yaml", stack.name())),
+            name: stack.name(),
+        };
         anyhow::Ok((stack, apply_one(client, &plan.prefix, &template, own).await?))
     };
     let platform = one(Stack::Platform, ("CognitoEndpoint", plan.endpoint.clone())).await?;
-    let bus = platform.1.outputs.get("EventBus").context("the platform's stack names no EventBus")?.clone();
+    let bus = platform
+        .1
+        .outputs
+        .get("EventBus")
+        .context("the platform's stack names no EventBus")?
+        .clone();
     let services = plan.stacks.iter().filter(|stack| **stack != Stack::Platform);
     let services = services.map(|stack| one(*stack, ("EventBusName", bus.clone())));
     let applied = try_join_all(services).await?;
@@ -126,7 +132,11 @@ pub(crate) async fn apply_one(
 ) -> anyhow::Result<Applied> {
     let body = fs::read_to_string(&template.file);
     let body = body.with_context(|| format!("cannot read {}", template.file.display()))?;
-    let parameters = [("Prefix", prefix.to_owned()), ("DeletionProtection", "false".to_owned()), own];
+    let parameters = [
+        ("Prefix", prefix.to_owned()),
+        ("DeletionProtection", "false".to_owned()),
+        own,
+    ];
     let stack = Application {
         client,
         name: format!("{prefix}-{}", template.name),
@@ -164,29 +174,23 @@ impl Application<'_> {
         match self.describe().await? {
             None => self.create().await?,
             Some(found) if self.is_current(&found) => {
-                return Ok(Applied { outputs: outputs(&found), change: Change::None });
+                return Ok(Applied {
+                    outputs: outputs(&found),
+                    change: Change::None,
+                });
             }
             Some(_) => self.update().await?,
         }
-        Ok(Applied { outputs: outputs(&self.settled().await?), change: Change::Made })
+        Ok(Applied {
+            outputs: outputs(&self.settled().await?),
+            change: Change::Made,
+        })
     }
 
     async fn describe(&self) -> anyhow::Result<Option<Description>> {
-        match self
-            .client
-            .describe_stacks()
-            .stack_name(&self.name)
-            .send()
-            .await
-        {
+        match self.client.describe_stacks().stack_name(&self.name).send().await {
             Ok(found) => Ok(found.stacks.unwrap_or_default().into_iter().next()),
-            Err(error)
-                if error
-                    .message()
-                    .is_some_and(|said| said.contains("does not exist")) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.message().is_some_and(|said| said.contains("does not exist")) => Ok(None),
             Err(error) => bail!("{}", DisplayErrorContext(error)),
         }
     }
@@ -196,8 +200,7 @@ impl Application<'_> {
             found.stack_status(),
             Some(StackStatus::CreateComplete | StackStatus::UpdateComplete)
         );
-        let alike =
-            |tag: &Tag| tag.key() == Some(FINGERPRINT) && tag.value() == Some(&self.fingerprint);
+        let alike = |tag: &Tag| tag.key() == Some(FINGERPRINT) && tag.value() == Some(&self.fingerprint);
         settled && found.tags().iter().any(alike)
     }
 
@@ -228,31 +231,19 @@ impl Application<'_> {
             .tags(self.tag());
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .message()
-                    .is_some_and(|said| said.contains("No updates")) =>
-            {
-                Ok(())
-            }
+            Err(error) if error.message().is_some_and(|said| said.contains("No updates")) => Ok(()),
             Err(error) => bail!("{}", DisplayErrorContext(error)),
         }
     }
 
     fn tag(&self) -> Tag {
-        Tag::builder()
-            .key(FINGERPRINT)
-            .value(&self.fingerprint)
-            .build()
+        Tag::builder().key(FINGERPRINT).value(&self.fingerprint).build()
     }
 
     async fn settled(&self) -> anyhow::Result<Description> {
         let deadline = Instant::now() + SETTLES_WITHIN;
         loop {
-            let found = self
-                .describe()
-                .await?
-                .context("vanished while it was made")?;
+            let found = self.describe().await?.context("vanished while it was made")?;
             let status = found.stack_status().map_or("", StackStatus::as_str);
             match status {
                 "CREATE_COMPLETE" | "UPDATE_COMPLETE" => return Ok(found),
@@ -265,16 +256,8 @@ impl Application<'_> {
 
     /// Why a stack failed: the stack's own reason names the resource at best, its events say what was wrong with it.
     async fn reason(&self, found: &Description) -> String {
-        let events = self
-            .client
-            .describe_stack_events()
-            .stack_name(&self.name)
-            .send()
-            .await;
-        let events = events
-            .ok()
-            .and_then(|answer| answer.stack_events)
-            .unwrap_or_default();
+        let events = self.client.describe_stack_events().stack_name(&self.name).send().await;
+        let events = events.ok().and_then(|answer| answer.stack_events).unwrap_or_default();
         events
             .iter()
             .filter(|event| {
@@ -299,12 +282,7 @@ fn outputs(found: &Description) -> BTreeMap<String, String> {
     found
         .outputs()
         .iter()
-        .filter_map(|output| {
-            Some((
-                output.output_key()?.to_owned(),
-                output.output_value()?.to_owned(),
-            ))
-        })
+        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
         .collect()
 }
 

@@ -22,10 +22,22 @@ pub struct User {
 
 /// All of them.
 pub const USERS: [User; 4] = [
-    User { name: "customer", group: None },
-    User { name: "customer2", group: None },
-    User { name: "merchant", group: Some("merchant") },
-    User { name: "admin", group: Some("admin") },
+    User {
+        name: "customer",
+        group: None,
+    },
+    User {
+        name: "customer2",
+        group: None,
+    },
+    User {
+        name: "merchant",
+        group: Some("merchant"),
+    },
+    User {
+        name: "admin",
+        group: Some("admin"),
+    },
 ];
 
 /// Makes those that are not there.
@@ -47,7 +59,11 @@ async fn make_one(client: &Client, pool: &str, user: &User) -> anyhow::Result<Ch
         .await;
     let change = match created {
         Ok(_) => Change::Made,
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_username_exists_exception()) => {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_username_exists_exception()) =>
+        {
             Change::None
         }
         Err(error) => bail!("user {}: {}", user.name, DisplayErrorContext(error)),
@@ -57,8 +73,14 @@ async fn make_one(client: &Client, pool: &str, user: &User) -> anyhow::Result<Ch
     let set = password.password(PASSWORD).permanent(true).send().await;
     set.map_err(|error| anyhow!("user {}: {}", user.name, DisplayErrorContext(error)))?;
     if let Some(group) = user.group {
-        let join = client.admin_add_user_to_group().user_pool_id(pool).username(user.name).group_name(group);
-        join.send().await.map_err(|error| anyhow!("user {}: {}", user.name, DisplayErrorContext(error)))?;
+        let join = client
+            .admin_add_user_to_group()
+            .user_pool_id(pool)
+            .username(user.name)
+            .group_name(group);
+        join.send()
+            .await
+            .map_err(|error| anyhow!("user {}: {}", user.name, DisplayErrorContext(error)))?;
     }
     Ok(change)
 }

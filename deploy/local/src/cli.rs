@@ -1,0 +1,262 @@
+//! The verbs of `cargo local`. What they do is in the modules beside; here is how they are asked for.
+
+mod detach;
+mod logs;
+mod status;
+mod up;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use crate::console::{print, say};
+use crate::instance::Folder;
+use crate::loopback::LOOK_EVERY;
+use crate::part::Part;
+use crate::ports::Wishes;
+use crate::{aws, users};
+
+/// Longer than all parts together may take.
+const STOPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// The whole system on this machine: services, gateway, and stand-ins for AWS and the payment provider.
+#[derive(Debug, Parser)]
+#[command(name = "cargo local", bin_name = "cargo local", max_term_width = 100)]
+struct Arguments {
+    /// Where the data, the logs and the state of the instance are [default: .local in the checkout]
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Build and start everything; Ctrl-C stops it, and the next start finds its data again
+    Up(Box<Up>),
+    /// Stop what `up --detach` started
+    Down,
+    /// Show each part: process, address, whether it answers, memory
+    Status,
+    /// Show what parts have said, and the e-mails that would have been sent (`mail`)
+    Logs {
+        /// One part's log only, such as product-service, gateway, ministack, mail, or up (a detached start's own)
+        part: Option<String>,
+        /// Go on showing what comes
+        #[arg(short, long)]
+        follow: bool,
+        /// How many lines of the past, of each part
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+        lines: usize,
+    },
+    /// Print an access token of a demo user and nothing else
+    Token {
+        /// customer, customer2, merchant or admin
+        user: String,
+    },
+    /// Remove all data: tables, users, payments, logs
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// How to start.
+#[derive(Debug, Args)]
+struct Up {
+    /// Come back when everything is ready, and leave it running
+    #[arg(long)]
+    detach: bool,
+    /// Build the services as they are shipped, which takes minutes
+    #[arg(long, conflicts_with = "binaries")]
+    release: bool,
+    /// Do not build: take the services' binaries from this folder
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Do not import the demo catalog
+    #[arg(long)]
+    no_catalog: bool,
+    /// A setting for the services, such as ORDER_ACCEPTANCE=manual; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+    /// Where clients come in [default: 8080]
+    #[arg(long, value_name = "PORT", help_heading = "Ports")]
+    gateway_port: Option<u16>,
+    #[command(flatten)]
+    ports: PartPorts,
+    /// Already in a session of its own
+    #[arg(long, hide = true)]
+    supervisor: bool,
+}
+
+/// A part whose port is not given takes its usual one, or a free one where that is taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Ports")]
+struct PartPorts {
+    /// [default: 8081, or a free one]
+    #[arg(long, value_name = "PORT")]
+    product_service_port: Option<u16>,
+    /// [default: 8082, or a free one]
+    #[arg(long, value_name = "PORT")]
+    basket_service_port: Option<u16>,
+    /// [default: 8083, or a free one]
+    #[arg(long, value_name = "PORT")]
+    order_service_port: Option<u16>,
+    /// [default: 8084, or a free one]
+    #[arg(long, value_name = "PORT")]
+    tables_port: Option<u16>,
+    /// [default: 8085, or a free one]
+    #[arg(long, value_name = "PORT")]
+    ministack_port: Option<u16>,
+    /// [default: 8086, or a free one]
+    #[arg(long, value_name = "PORT")]
+    payments_port: Option<u16>,
+    /// Envoy's admin interface [default: 9901, or a free one]
+    #[arg(long, value_name = "PORT")]
+    admin_port: Option<u16>,
+}
+
+impl Up {
+    fn wishes(&self) -> Wishes {
+        let ports = &self.ports;
+        let given = [
+            (Part::Gateway, self.gateway_port),
+            (Part::ProductService, ports.product_service_port),
+            (Part::BasketService, ports.basket_service_port),
+            (Part::OrderService, ports.order_service_port),
+            (Part::Tables, ports.tables_port),
+            (Part::Ministack, ports.ministack_port),
+            (Part::Payments, ports.payments_port),
+        ];
+        let parts: BTreeMap<_, _> = given
+            .into_iter()
+            .filter_map(|(part, port)| Some((part, port?)))
+            .collect();
+        Wishes {
+            parts,
+            admin: ports.admin_port,
+        }
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("not of the form NAME=VALUE".to_owned()),
+    }
+}
+
+/// Does what this process was asked for. Every failure is one line on standard error.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Some errors of the SDK are several lines long.
+    let line: Vec<_> = format!("{error:#}").lines().map(str::trim).map(str::to_owned).collect();
+    say(format_args!("error: {}", line.join(" ")));
+    ExitCode::FAILURE
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let folder = match arguments.data {
+        // A detached start changes nothing of where it is, but messages are read elsewhere.
+        Some(path) => Folder::new(std::path::absolute(path)?),
+        None => Folder::usual(),
+    };
+    match arguments.verb {
+        Verb::Up(up) if up.detach => detach::up(&folder, *up).await,
+        Verb::Up(up) => up::up(folder, *up).await,
+        Verb::Down => down(&folder).await,
+        Verb::Status => status::show(&folder).await,
+        Verb::Logs { part, follow, lines } => logs::show(&folder, part.as_deref(), lines, follow).await,
+        Verb::Token { user } => {
+            print(token(&folder, &user).await?);
+            Ok(())
+        }
+        Verb::Reset { yes } => reset(&folder, yes).await,
+    }
+}
+
+async fn down(folder: &Folder) -> anyhow::Result<()> {
+    let instance = folder.running()?;
+    instance.supervisor.signal(Signal::TERM);
+    let deadline = Instant::now() + STOPS_WITHIN;
+    while instance.supervisor.is_alive() {
+        if Instant::now() > deadline {
+            bail!(
+                "it has not stopped within {} s: `cargo local logs up` may tell why, `kill -9 {}` ends it",
+                STOPS_WITHIN.as_secs(),
+                instance.supervisor.pid
+            );
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    say("stopped; the data are kept");
+    Ok(())
+}
+
+async fn token(folder: &Folder, user: &str) -> anyhow::Result<String> {
+    let instance = folder.running()?;
+    let client = instance
+        .shop_client_id
+        .as_deref()
+        .context("the user pool is not there yet: wait for `up`")?;
+    let cognito = aws_sdk_cognitoidentityprovider::Client::new(&aws::config(instance.url(Part::Ministack)?));
+    users::token(&cognito, client, user).await
+}
+
+async fn reset(folder: &Folder, yes: bool) -> anyhow::Result<()> {
+    if folder.running().is_ok() {
+        bail!("it runs: stop it first (`cargo local down`, or Ctrl-C where `up` runs)");
+    }
+    if !yes {
+        if !io::stdin().is_terminal() {
+            bail!("nobody is there to confirm: say `cargo local reset --yes`");
+        }
+        say(format_args!("Remove all data in {}? [y/N]", folder.path().display()));
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            bail!("nothing was removed");
+        }
+    }
+    folder.reset().await?;
+    say(format_args!("removed all data in {}", folder.path().display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_has_a_name_and_a_value() {
+        assert_eq!(setting("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(setting("A").is_err());
+        assert!(setting("=b").is_err());
+    }
+}
