@@ -355,7 +355,7 @@ impl Desk {
             Confirmed::Declined(error) => {
                 let shown = present::intent(&intent, self.layout(false));
                 let (status, body) = fault::declined(&error, shown);
-                let reply = Reply::Answer(Answer { status, body });
+                let reply = Reply::Answer(Answer::new(status, &body));
                 Effect {
                     reply,
                     ..self.changed(intent, vec!["payment_intent.payment_failed"], expand_charge)
@@ -418,10 +418,7 @@ impl Desk {
         };
         let charge = after.latest_charge().map(|charge| present::charge(&after, charge));
         Ok(Effect {
-            reply: Reply::Answer(Answer {
-                status: 200,
-                body: present::refund(&refund),
-            }),
+            reply: Reply::Answer(Answer::new(200, &present::refund(&refund))),
             events: charge.map(|charge| ("charge.refunded", charge)).into_iter().collect(),
             intent: Some(after),
             refund: Some(refund),
@@ -432,10 +429,7 @@ impl Desk {
     fn changed(&self, intent: PaymentIntent, events: Vec<&'static str>, expand_charge: bool) -> Effect {
         let plain = present::intent(&intent, self.layout(false));
         Effect {
-            reply: Reply::Answer(Answer {
-                status: 200,
-                body: present::intent(&intent, self.layout(expand_charge)),
-            }),
+            reply: Reply::Answer(Answer::new(200, &present::intent(&intent, self.layout(expand_charge)))),
             events: events.into_iter().map(|kind| (kind, plain.clone())).collect(),
             intent: Some(intent),
             refund: None,
@@ -450,10 +444,7 @@ impl Desk {
             return Err(fault);
         }
         let body = fault.body(Some(present::intent(intent, self.layout(false))));
-        let reply = Reply::Answer(Answer {
-            status: fault.status,
-            body,
-        });
+        let reply = Reply::Answer(Answer::new(fault.status, &body));
         Ok(Effect {
             intent: None,
             refund: None,

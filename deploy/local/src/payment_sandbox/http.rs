@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, ContentType, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use aws_lc_rs::constant_time;
 use base64::Engine as _;
@@ -146,14 +146,7 @@ async fn unrecognized(request: HttpRequest) -> HttpResponse {
         request.path()
     );
     let fault = Fault::request(404, message);
-    respond(
-        Answer {
-            status: fault.status,
-            body: fault.body(None),
-        },
-        &new_id("req"),
-        None,
-    )
+    respond(Answer::new(fault.status, &fault.body(None)), &new_id("req"), None)
 }
 
 /// A call with all that its answer hangs on.
@@ -258,7 +251,7 @@ impl Incoming {
             .and_then(|()| Params::parse(self.request.query_string()))
             .and_then(|params| look(&self.desk, params));
         match looked {
-            Ok(body) => self.respond(Answer { status: 200, body }, None),
+            Ok(body) => self.respond(Answer::new(200, &body), None),
             Err(fault) => self.refuse(&fault, None),
         }
     }
@@ -338,13 +331,7 @@ impl Incoming {
     }
 
     fn refuse(&self, fault: &Fault, key: Option<&str>) -> HttpResponse {
-        let mut response = self.respond(
-            Answer {
-                status: fault.status,
-                body: fault.body(None),
-            },
-            key,
-        );
+        let mut response = self.respond(Answer::new(fault.status, &fault.body(None)), key);
         if matches!(fault.status, 409 | 429) {
             insert(&mut response, "stripe-should-retry", "true");
         }
@@ -374,7 +361,9 @@ async fn finish_later(
 
 fn respond(answer: Answer, request_id: &str, key: Option<&str>) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(status).json(answer.body);
+    let mut response = HttpResponse::build(status)
+        .content_type(ContentType::json())
+        .body(answer.body);
     insert(&mut response, "request-id", request_id);
     insert(&mut response, "stripe-version", present::API_VERSION);
     if let Some(key) = key {
