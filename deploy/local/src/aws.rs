@@ -23,8 +23,7 @@ pub fn config(endpoint: &str) -> SdkConfig {
         // Loading the machine's certificates takes longer than starting the tables.
         Builder::new().build_http()
     };
-    let credentials =
-        Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "deploy-local");
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "deploy-local");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static(REGION))

@@ -32,6 +32,15 @@ impl Folder {
         Self(tools::checkout().join(".local"))
     }
 
+    /// How `cargo local` is called for this folder, in texts that people copy from.
+    pub(crate) fn command(&self) -> String {
+        if *self == Self::usual() {
+            "cargo local".to_owned()
+        } else {
+            format!("cargo local --data {}", self.0.display())
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
@@ -109,8 +118,21 @@ impl Folder {
     pub fn running(&self) -> anyhow::Result<Instance> {
         match self.read()? {
             Some(instance) if instance.supervisor.is_alive() => Ok(instance),
-            Some(_) | None => bail!("nothing runs in {}: start it with `cargo local up`", self.0.display()),
+            Some(_) | None => bail!(
+                "nothing runs in {}: start it with `{} up`",
+                self.0.display(),
+                self.command()
+            ),
         }
+    }
+
+    /// Why a second start is refused.
+    pub(crate) fn already_running(&self) -> String {
+        let (folder, command) = (self.0.display(), self.command());
+        format!(
+            "already running in {folder}: `{command} status` shows it, `{command} down` stops it, and `--data DIR` with \
+             `--gateway-port PORT` starts another beside it"
+        )
     }
 
     /// Takes the folder for this process, for as long as the answer is held. What a killed predecessor left running
@@ -124,11 +146,7 @@ impl Folder {
         let lock = File::create(self.lock_file())?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "already running in {}: `cargo local status` shows it, `cargo local down` stops it, and `--data DIR` \
-                 with `--gateway-port PORT` starts another beside it",
-                self.0.display()
-            ),
+            Err(TryLockError::WouldBlock) => bail!(self.already_running()),
             Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the data folder"),
         }
         if let Some(left) = self.read().unwrap_or(None) {

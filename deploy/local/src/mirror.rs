@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, TableDescription,
-    TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+    BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, TableDescription, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use tokio::time::{Instant, sleep};
 
@@ -41,14 +41,9 @@ pub async fn table(from: &Client, to: &Client, table: &str) -> anyhow::Result<Ou
 }
 
 async fn mirrored(from: &Client, to: &Client, table: &str) -> anyhow::Result<Outcome> {
-    let wanted = describe(from, table)
-        .await?
-        .context("not made by its stack")?;
+    let wanted = describe(from, table).await?.context("not made by its stack")?;
     if let Some(found) = describe(to, table).await? {
-        let missing: Vec<String> = indexes(&wanted)
-            .difference(&indexes(&found))
-            .cloned()
-            .collect();
+        let missing: Vec<String> = indexes(&wanted).difference(&indexes(&found)).cloned().collect();
         return Ok(if missing.is_empty() {
             Outcome::Kept
         } else {
@@ -116,9 +111,7 @@ fn index(described: &GlobalSecondaryIndexDescription) -> anyhow::Result<GlobalSe
 async fn wait_until_active(client: &Client, table: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + ACTIVE_WITHIN;
     loop {
-        let found = describe(client, table)
-            .await?
-            .context("vanished while it was made")?;
+        let found = describe(client, table).await?.context("vanished while it was made")?;
         if found.table_status() == Some(&TableStatus::Active) {
             return Ok(());
         }

@@ -27,7 +27,7 @@ impl Process {
     pub(crate) fn spawn(part: Part, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-        let child = command
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -35,10 +35,12 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {part}"))?;
-        let identity = child
-            .id()
-            .and_then(Identity::of)
-            .with_context(|| ended_message(part, "at once", log))?;
+        let Some(identity) = child.id().and_then(Identity::of) else {
+            let status = child
+                .try_wait()?
+                .map_or_else(|| "at once".to_owned(), |status| status.to_string());
+            bail!(ended_message(part, &status, log));
+        };
         Ok(Self {
             part,
             child,

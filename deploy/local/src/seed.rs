@@ -3,6 +3,8 @@
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::catalog;
+
 /// The last line of an import's answer.
 #[derive(Deserialize)]
 struct Last {
@@ -23,11 +25,12 @@ struct Summary {
 
 /// Imports it into the product service at `url`, and says how many products it has.
 pub(crate) async fn import(http: &reqwest::Client, url: &str, token: &str) -> anyhow::Result<u64> {
+    let rows: String = catalog::ndjson(catalog::rows()).collect();
     let answer = http
         .post(format!("{url}/v1/products/import"))
         .bearer_auth(token)
         .header("Content-Type", "application/x-ndjson")
-        .body(rows())
+        .body(rows)
         .send()
         .await
         .context("the demo catalog was not imported")?;
@@ -49,9 +52,4 @@ pub(crate) async fn import(http: &reqwest::Client, url: &str, token: &str) -> an
         );
     }
     Ok(summary.created + summary.updated + summary.unchanged)
-}
-
-fn rows() -> String {
-    r#"{"sku": "demo-1", "name": "Demo", "category": "demo", "price": {"amount_minor": 100, "currency": "USD"}}"#
-        .to_owned()
 }

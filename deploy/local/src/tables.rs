@@ -23,12 +23,8 @@ impl Tables {
     ///
     /// When no port can be had.
     pub async fn in_memory() -> anyhow::Result<Self> {
-        let database =
-            Database::memory().map_err(|error| anyhow!("cannot make tables in memory: {error}"))?;
-        Ok(Self::serve(
-            TcpListener::bind("127.0.0.1:0").await?,
-            database,
-        )?)
+        let database = Database::memory().map_err(|error| anyhow!("cannot make tables in memory: {error}"))?;
+        Ok(Self::serve(TcpListener::bind("127.0.0.1:0").await?, database)?)
     }
 
     /// Serves the tables in `file`, made if it is not there.
@@ -37,11 +33,9 @@ impl Tables {
     ///
     /// When the file is no database or may not be written.
     pub fn in_file(file: &Path, listener: TcpListener) -> anyhow::Result<Self> {
-        let name = file
-            .to_str()
-            .context("the data folder's path is not UTF-8")?;
-        let database = Database::new(name)
-            .map_err(|error| anyhow!("cannot open the tables in {}: {error}", file.display()))?;
+        let name = file.to_str().context("the data folder's path is not UTF-8")?;
+        let database =
+            Database::new(name).map_err(|error| anyhow!("cannot open the tables in {}: {error}", file.display()))?;
         Ok(Self::serve(listener, database)?)
     }
 
@@ -49,9 +43,7 @@ impl Tables {
         let address = listener.local_addr()?;
         let stopping = CancellationToken::new();
         let stopped = stopping.clone().cancelled_owned();
-        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener, database, stopped,
-        ));
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, stopped));
         Ok(Self {
             address,
             stopping,

@@ -121,7 +121,10 @@ fn python() -> anyhow::Result<&'static str> {
     let mut too_old = None;
     for candidate in PYTHONS {
         let asked = Command::new(candidate)
-            .args(["-c", "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))"])
+            .args([
+                "-c",
+                "import sys; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))",
+            ])
             .stderr(Stdio::null())
             .output();
         match asked {
@@ -132,9 +135,7 @@ fn python() -> anyhow::Result<&'static str> {
     }
     match too_old {
         Some(version) => {
-            bail!(
-                "Python 3.10 or newer is needed and only {version} was found: install a newer python3"
-            )
+            bail!("Python 3.10 or newer is needed and only {version} was found: install a newer python3")
         }
         None => bail!(
             "Python 3.10 or newer is needed and no `python3` was found: install it (Debian: `apt install python3 python3-venv`)"
@@ -143,10 +144,7 @@ fn python() -> anyhow::Result<&'static str> {
 }
 
 fn make_environment(python: &str, environment: &Path) -> anyhow::Result<()> {
-    let made = Command::new(python)
-        .args(["-m", "venv"])
-        .arg(environment)
-        .output()?;
+    let made = Command::new(python).args(["-m", "venv"]).arg(environment).output()?;
     if made.status.success() {
         return Ok(());
     }

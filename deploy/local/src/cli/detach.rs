@@ -1,8 +1,9 @@
 //! `up --detach`: the same as `up` in a process that outlives the terminal, watched until it is ready.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::bail;
 use tokio::time::sleep;
@@ -16,8 +17,9 @@ use crate::loopback::LOOK_EVERY;
 const LOG: &str = "up";
 
 pub(super) async fn up(folder: &Folder, options: Up) -> anyhow::Result<()> {
+    let began = Instant::now();
     if folder.running().is_ok() {
-        bail!("already running: `cargo local status` shows it, `cargo local down` stops it");
+        bail!(folder.already_running());
     }
     // Here rather than there, for cargo's progress is for a terminal.
     let binaries = up::binaries(&options).await?;
@@ -52,7 +54,8 @@ pub(super) async fn up(folder: &Folder, options: Up) -> anyhow::Result<()> {
         }
         sleep(LOOK_EVERY).await;
     }
-    show_welcome(&mut said).await
+    show_new(&mut said)?;
+    up::welcome(folder, began).await
 }
 
 /// What is to be said again to the supervisor.
@@ -80,17 +83,4 @@ fn show_new(log: &mut File) -> anyhow::Result<()> {
         say(String::from_utf8_lossy(&new).trim_end_matches('\n'));
     }
     Ok(())
-}
-
-/// The last thing that is said comes after everything is ready.
-async fn show_welcome(log: &mut File) -> anyhow::Result<()> {
-    let before = log.stream_position()?;
-    for _ in 0..250 {
-        if log.metadata()?.len() > before {
-            break;
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    log.seek(SeekFrom::Start(before))?;
-    show_new(log)
 }

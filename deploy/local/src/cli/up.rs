@@ -15,7 +15,8 @@ use crate::system::{Catalog, Options, Progress, System};
 pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut stop = StopSignals::new()?;
-    if up.supervisor {
+    let detached = up.supervisor;
+    if detached {
         // A terminal that is closed, and its Ctrl-C, are no longer this process's.
         rustix::process::setsid()?;
     }
@@ -35,7 +36,9 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    welcome(&system, started).await?;
+    if !detached {
+        welcome(system.folder(), started).await?;
+    }
     watch(&mut system, &mut stop).await;
     say("stopping");
     system.stop().await?;
@@ -61,7 +64,8 @@ async fn watch(system: &mut System, stop: &mut StopSignals) {
     loop {
         tokio::select! {
             (_, what) = system.ended() => {
-                say(format_args!("error: {what}: Ctrl-C or `cargo local down`, then `cargo local up`, starts it again"));
+                let command = system.folder().command();
+                say(format_args!("error: {what}: `{command} down` (or Ctrl-C) and `{command} up` start it again"));
             }
             () = stop.any() => return,
         }
@@ -69,28 +73,30 @@ async fn watch(system: &mut System, stop: &mut StopSignals) {
 }
 
 /// Where everything is, and what to try first.
-async fn welcome(system: &System, started: Instant) -> anyhow::Result<()> {
-    let gateway = system.url(Part::Gateway);
-    let token = system.token("customer").await?;
+pub(super) async fn welcome(folder: &Folder, started: Instant) -> anyhow::Result<()> {
+    let instance = folder.running()?;
+    let gateway = instance.url(Part::Gateway)?;
+    let token = super::token(folder, "customer").await?;
+    let local = folder.command();
     say(format_args!(
         "\nReady after {} s.
 
-  shop       {gateway}   (every service's reference from there)
+  shop       {gateway}   (leads to every service's reference)
   data       {}
-  logs       cargo local logs -f
-  stop       Ctrl-C, or `cargo local down` from elsewhere
+  logs       {local} logs -f
+  stop       Ctrl-C where `up` runs, or `{local} down`
 
-  # Products, a basket, an order:
   curl -s '{gateway}/v1/products?limit=3'
-  TOKEN=$(cargo local token customer)
+  TOKEN=$({local} token customer)
   curl -s {gateway}/v1/baskets/me -H \"Authorization: Bearer $TOKEN\"
   curl -s '{gateway}/v1/orders?customer_id=me' -H \"Authorization: Bearer $TOKEN\"
 
-  # A customer's token, good for an hour:
-  {token}
+The tour in README.md goes on from there. A customer's token, good for an hour:
+
+{token}
 ",
         started.elapsed().as_secs(),
-        system.folder().path().display(),
+        folder.path().display(),
     ));
     Ok(())
 }

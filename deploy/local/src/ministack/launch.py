@@ -29,7 +29,12 @@ def end_with_starter() -> None:
 
 threading.Thread(target=end_with_starter, daemon=True).start()
 
-from ministack.app import main  # noqa: E402 - the import takes a while, and the starter may end meanwhile
+# After the thread: these imports take a while, and the starter may end meanwhile.
+from hypercorn.config import Config  # noqa: E402
+from ministack.app import main  # noqa: E402
+
+# A long poll is nothing to wait for: whoever asked has been stopped by now.
+Config.graceful_timeout = 0.3
 
 # A terminal's Ctrl-C reaches the whole foreground group; when to stop is the starter's to say.
 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -55,11 +55,7 @@ async fn tables_have_the_keys_and_indexes_of_their_templates() {
         .unwrap()
         .table
         .unwrap();
-    let keys: Vec<_> = found
-        .key_schema()
-        .iter()
-        .map(|key| key.attribute_name())
-        .collect();
+    let keys: Vec<_> = found.key_schema().iter().map(|key| key.attribute_name()).collect();
     assert_eq!(keys, ["pk", "sk"]);
     let indexes: BTreeSet<_> = found
         .global_secondary_indexes()
@@ -76,11 +72,7 @@ async fn tables_have_the_keys_and_indexes_of_their_templates() {
         .find(|index| index.index_name() == Some("catalog_by_name"));
     let shown = by_name.unwrap().projection().unwrap();
     assert_eq!(shown.projection_type(), Some(&ProjectionType::Include));
-    assert!(
-        shown
-            .non_key_attributes()
-            .contains(&"price_minor".to_owned())
-    );
+    assert!(shown.non_key_attributes().contains(&"price_minor".to_owned()));
     let due = found
         .attribute_definitions()
         .iter()
@@ -132,10 +124,7 @@ async fn an_item_written_is_found_through_its_index() {
         .await
         .unwrap();
     assert_eq!(due.items().len(), 1);
-    assert_eq!(
-        due.items()[0]["pk"],
-        AttributeValue::S("C#somebody".to_owned())
-    );
+    assert_eq!(due.items()[0]["pk"], AttributeValue::S("C#somebody".to_owned()));
 }
 
 #[tokio::test]
@@ -174,11 +163,7 @@ async fn a_deployment_is_quick_once_the_cloud_is_there() {
     let started = Instant::now();
     everything().await;
     // Well above what was measured (a quarter of a second), for machines that are busy.
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     eprintln!("a deployment of all stacks took {:?}", started.elapsed());
 }
 
