@@ -45,6 +45,11 @@ pub fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     for service in Part::SERVICES {
         command.args(["--package", service.name()]);
     }
+    if profile == Profile::Local {
+        // This package has been built so already. Named together with the services, all get the same features of what
+        // they share, and nothing is compiled twice.
+        command.args(["--package", env!("CARGO_PKG_NAME")]);
+    }
     // What cargo tells the program that it runs is not for the next cargo: build scripts that watch it would run again.
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
         command.env_remove(name);
