@@ -169,14 +169,9 @@ fn jwks(url: &Url) -> Result<(Address, Value), RenderError> {
 fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
     let (address, base, sampled_percent) = match collector {
         Some(url) => {
-            let address = Address::of(url)
-                .filter(|_| url.scheme() == "http")
-                .ok_or_else(|| {
-                    RenderError::Url(
-                        url.clone(),
-                        "the collector of spans; it has to be http://host:port",
-                    )
-                })?;
+            let address = Address::of(url).filter(|_| url.scheme() == "http").ok_or_else(|| {
+                RenderError::Url(url.clone(), "the collector of spans; it has to be http://host:port")
+            })?;
             (address, url.as_str().trim_end_matches('/'), 100)
         }
         None => (
@@ -207,11 +202,7 @@ fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
 
 impl Address {
     fn of(url: &Url) -> Option<Self> {
-        let host = url
-            .host_str()?
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some(Self {
             host,
             port: url.port_or_known_default()?,
