@@ -24,6 +24,7 @@ use crate::process::Process;
 use crate::processes::Identity;
 use crate::service::{self, Surroundings};
 use crate::tables::Tables;
+use crate::users::User;
 use crate::{edge, loopback, users};
 
 pub use self::steps::Progress;
@@ -144,6 +145,23 @@ impl System {
     pub async fn token(&self, user: &str) -> anyhow::Result<String> {
         let deployment = self.deployment()?;
         users::token(&deployment.cognito(), deployment.setting("SHOP_CLIENT_ID")?, user).await
+    }
+
+    /// An access token of a further customer, who is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// When ministack does not run.
+    pub async fn customer(&self, name: &str) -> anyhow::Result<String> {
+        let deployment = self.deployment()?;
+        let cognito = deployment.cognito();
+        users::make_one(
+            &cognito,
+            deployment.setting("USER_POOL_ID")?,
+            &User { name, group: None },
+        )
+        .await?;
+        users::sign_in(&cognito, deployment.setting("SHOP_CLIENT_ID")?, name).await
     }
 
     /// Every payment that the sandbox knows, oldest first.

@@ -30,8 +30,12 @@ const COMPLETE: &str = "complete";
 #[derive(Parser)]
 #[command(ignore_errors = true)]
 struct Environment {
+    /// An Envoy to run instead of the pinned one.
     #[arg(long, env)]
     envoy_bin: Option<PathBuf>,
+    /// Where to install instead of in the checkout.
+    #[arg(long, env)]
+    local_tools: Option<PathBuf>,
 }
 
 /// The folder of the checkout that this crate was compiled from.
@@ -81,7 +85,9 @@ pub fn ministack() -> anyhow::Result<PathBuf> {
 /// Makes the environment unless it is there, and returns its folder. Processes that come at the same time wait for
 /// the first one's.
 fn install() -> anyhow::Result<PathBuf> {
-    let tools = checkout().join(".local/tools");
+    let tools = Environment::parse_from([""])
+        .local_tools
+        .unwrap_or_else(|| checkout().join(".local/tools"));
     let environment = tools.join(pins());
     if environment.join(COMPLETE).is_file() {
         return Ok(environment);
@@ -100,7 +106,7 @@ fn install() -> anyhow::Result<PathBuf> {
     if environment.exists() {
         fs::remove_dir_all(&environment)?;
     }
-    make_environment(&python, &environment)?;
+    make_environment(python, &environment)?;
     install_packages(&environment, &tools.join("install.log"))?;
     File::create(environment.join(COMPLETE))?;
     Ok(environment)

@@ -13,15 +13,15 @@ const PASSWORD: &str = "local demo password";
 
 /// Somebody who can sign in to a local system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct User {
+pub struct User<'a> {
     /// Who.
-    pub name: &'static str,
+    pub name: &'a str,
     /// The group that gives a role, if any.
-    pub group: Option<&'static str>,
+    pub group: Option<&'a str>,
 }
 
 /// All of them.
-pub const USERS: [User; 4] = [
+pub const USERS: [User<'static>; 4] = [
     User {
         name: "customer",
         group: None,
@@ -46,7 +46,8 @@ pub(crate) async fn make(client: &Client, pool: &str) -> anyhow::Result<Change> 
     Ok(made.into_iter().max().unwrap_or(Change::None))
 }
 
-async fn make_one(client: &Client, pool: &str, user: &User) -> anyhow::Result<Change> {
+/// Makes one, unless it is there.
+pub(crate) async fn make_one(client: &Client, pool: &str, user: &User<'_>) -> anyhow::Result<Change> {
     let attribute = |name: &str, value: String| AttributeType::builder().name(name).value(value).build();
     let created = client
         .admin_create_user()
@@ -85,12 +86,21 @@ async fn make_one(client: &Client, pool: &str, user: &User) -> anyhow::Result<Ch
     Ok(change)
 }
 
-/// An access token, as the shop's page would get it when this user signs in.
+/// An access token of a demo user.
+///
+/// # Errors
+///
+/// When there is no such user, or ministack does not run.
 pub(crate) async fn token(client: &Client, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
     if !USERS.iter().any(|user| user.name == name) {
         let names: Vec<_> = USERS.iter().map(|user| user.name).collect();
         bail!("there is no user {name}; there are: {}", names.join(", "));
     }
+    sign_in(client, shop_client_id, name).await
+}
+
+/// An access token, as the shop's page would get it when somebody signs in.
+pub(crate) async fn sign_in(client: &Client, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
     let answer = client
         .initiate_auth()
         .auth_flow(AuthFlowType::UserPasswordAuth)

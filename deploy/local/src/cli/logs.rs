@@ -31,13 +31,15 @@ pub(super) async fn show(folder: &Folder, part: Option<&str>, lines: usize, foll
         tail.show_last(lines)?;
         tails.push(tail);
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
+        sleep(LOOK_EVERY).await;
         for tail in &mut tails {
             tail.show_new()?;
         }
-        sleep(LOOK_EVERY).await;
     }
-    Ok(())
 }
 
 fn names(folder: &Folder) -> anyhow::Result<Vec<String>> {

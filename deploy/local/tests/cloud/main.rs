@@ -1,5 +1,11 @@
 //! What the services' tests lean on, tested itself: templates become tables, buses, queues and users.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends there"
+)]
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

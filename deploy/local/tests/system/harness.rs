@@ -1,0 +1,110 @@
+//! The services' binaries, a system of one test's own, and requests that are repeated until they are answered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use deploy_local::instance::Folder;
+use deploy_local::ports::Wishes;
+use deploy_local::system::{Catalog, Options, Progress};
+use deploy_local::{System, loopback, tools};
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take in a system that is being crashed on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The folder with the services' binaries, as the workspace's tests have them.
+pub(crate) fn binaries() -> &'static Path {
+    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
+    BINARIES.get_or_init(|| {
+        let own = std::env::current_exe().unwrap();
+        let folder = own.ancestors().nth(2).unwrap().to_owned();
+        build(folder.file_name().unwrap().to_str().unwrap());
+        folder
+    })
+}
+
+/// Nothing to do after `cargo test --workspace`. Any other choice of packages would choose other features, and compile
+/// everything a second time.
+fn build(profile: &str) {
+    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    cargo
+        .current_dir(tools::checkout())
+        .args(["test", "--workspace", "--no-run", "--quiet"]);
+    if profile != "debug" {
+        cargo.args(["--profile", profile]);
+    }
+    assert!(cargo.status().unwrap().success(), "the workspace does not compile");
+}
+
+/// A folder for the data of one test, gone with the value.
+pub(crate) fn folder() -> (TempDir, Folder) {
+    let temporary = tempfile::Builder::new().prefix("local-").tempdir().unwrap();
+    let folder = Folder::new(temporary.path().join("data"));
+    (temporary, folder)
+}
+
+/// A running system with any ports.
+pub(crate) async fn system(folder: &Folder, catalog: Catalog) -> System {
+    let options = Options {
+        folder: folder.clone(),
+        ports: Wishes::any(),
+        binaries: binaries().to_owned(),
+        catalog,
+        settings: BTreeMap::new(),
+        progress: Progress::Hidden,
+    };
+    System::start(options).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Sends a request until it is answered with anything but "come back later", as a patient client does.
+///
+/// Only for requests that may be repeated. Gives up after [`SOON`], with the last answer.
+pub(crate) async fn patiently(request: RequestBuilder) -> (StatusCode, Value) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let last = match request.try_clone().unwrap().send().await {
+            Ok(answer) if !comes_later(answer.status()) => {
+                let status = answer.status();
+                return (status, answer.json().await.unwrap_or(Value::Null));
+            }
+            Ok(answer) => format!("{} {}", answer.status(), answer.text().await.unwrap_or_default()),
+            Err(error) => format!("{error:?}"),
+        };
+        assert!(Instant::now() < deadline, "no answer within {SOON:?}: {last}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn comes_later(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Asks again and again until the answer is as `wanted`.
+pub(crate) async fn until(request: RequestBuilder, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let (status, body) = patiently(request.try_clone().unwrap()).await;
+        if status.is_success() && wanted(&body) {
+            return body;
+        }
+        assert!(Instant::now() < deadline, "not {what} within {SOON:?}: {status} {body}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub(crate) fn http() -> reqwest::Client {
+    loopback::http().unwrap()
+}
+
+/// `cargo local`, for this folder.
+pub(crate) fn local(folder: &Folder) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.arg("--data").arg(folder.path());
+    command
+}

@@ -1,0 +1,16 @@
+//! The whole system, with real processes: the tour of the README, crashes, restarts, and what a start says when it
+//! cannot be.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends there"
+)]
+
+mod crashes;
+mod harness;
+mod refusals;
+mod restart;
+mod tour;
