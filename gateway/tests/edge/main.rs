@@ -1,7 +1,11 @@
 //! What the gateway promises, seen from outside: a real Envoy with the rendered configuration, in front of small servers
 //! that tell what reached them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends there"
+)]
 
 mod access;
 mod answers;
