@@ -50,6 +50,20 @@ async fn a_service_that_is_down_is_told_as_a_problem_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_service_that_does_not_answer_in_time_is_told_as_a_problem() {
+    let edge = Edge::start_changed(|configuration| configuration.replace("timeout: 15s", "timeout: 0.2s")).await;
+    let token = Issuer::shared().customer("customer-1");
+    let late = edge
+        .post("/v1/baskets/me/silence")
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
+    let late = problem(late).await;
+    assert_eq!((late.status, &late.body["code"]), (504, &json!("timeout")));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused_as_a_problem_too() {
     let edge = Edge::start().await;
     let large = edge

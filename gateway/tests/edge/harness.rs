@@ -45,6 +45,11 @@ pub(crate) struct Problem {
 
 impl Edge {
     pub(crate) async fn start() -> Self {
+        Self::start_changed(|configuration| configuration).await
+    }
+
+    /// With a configuration that differs where a test could not wait as long as a client has to.
+    pub(crate) async fn start_changed(change: impl FnOnce(String) -> String) -> Self {
         let issuer = Issuer::shared().settings();
         let [products, baskets, orders, collector] =
             ["products", "baskets", "orders", "collector"].map(Upstream::start);
@@ -60,7 +65,7 @@ impl Edge {
             collector: Some(format!("http://{}", collector.address()).parse().unwrap()),
         })
         .unwrap();
-        let envoy = Envoy::start(&configuration);
+        let envoy = Envoy::start(&change(configuration));
         let client = client();
         let address = envoy.ready(&client).await;
         let edge = Self {

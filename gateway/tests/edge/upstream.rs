@@ -1,9 +1,9 @@
 //! Stands for a service: answers everything with what it was sent, and remembers it.
 
+use std::future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::HeaderMap;
@@ -54,6 +54,7 @@ impl Upstream {
                         .route("/readyz", web::get().to(HttpResponse::Ok))
                         .route("/v1/products/import", web::post().to(line_by_line))
                         .route("/v1/orders/{id}/events", web::get().to(events))
+                        .route("/v1/baskets/me/silence", web::to(silence))
                         .default_service(web::to(echo))
                 });
                 let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
@@ -135,14 +136,15 @@ async fn line_by_line(payload: web::Payload) -> HttpResponse {
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines)
 }
 
-/// One event, and then nothing for longer than any test lasts.
+/// One event, and then nothing.
 async fn events() -> HttpResponse {
     let first = stream::once(async { Ok::<_, actix_web::Error>(Bytes::from_static(b"data: first\n\n")) });
-    let silence = stream::once(async {
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        Ok(Bytes::new())
-    });
     HttpResponse::Ok()
         .content_type("text/event-stream")
-        .streaming(first.chain(silence))
+        .streaming(first.chain(stream::pending()))
+}
+
+/// No answer.
+async fn silence() -> HttpResponse {
+    future::pending().await
 }
