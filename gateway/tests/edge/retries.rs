@@ -54,7 +54,7 @@ async fn writes_with_a_key_are_tried_again_with_the_same_key_and_body() {
         let tries = upstream.seen();
         assert_eq!(tries.len(), 2, "{path}");
         for seen in tries {
-            assert_eq!(seen.method, "POST");
+            assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", path));
             assert_eq!(
                 (seen.header("idempotency-key"), seen.body.as_ref()),
                 (Some("key-1"), b"{\"a\":1}".as_slice())
