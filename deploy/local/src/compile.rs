@@ -2,9 +2,10 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, bail};
+use tokio::process::Command;
 
 use crate::part::Part;
 use crate::tools;
@@ -32,7 +33,7 @@ impl Profile {
 /// # Errors
 ///
 /// When they do not compile.
-pub fn services(profile: Profile) -> anyhow::Result<PathBuf> {
+pub async fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     // The one that runs us, if one does: rustup's choice of toolchain is made there.
     let cargo = env::vars_os()
         .find(|(name, _)| name == "CARGO")
@@ -56,7 +57,9 @@ pub fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     }
     let status = command
         .env_remove("CARGO_MANIFEST_DIR")
+        .kill_on_drop(true)
         .status()
+        .await
         .context("cannot run cargo")?;
     if !status.success() {
         bail!("the services do not compile: see above");

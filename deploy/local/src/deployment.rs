@@ -55,7 +55,9 @@ impl Deployment {
             made.by_stack.insert(stack, of_stack);
             made.changed = made.changed.max(applied.change);
         }
-        if plan.endpoint != tables {
+        if plan.endpoint == tables {
+            made.turn_on_expiry().await?;
+        } else {
             made.older_tables = made.mirror_tables().await?;
         }
         Ok(made)
@@ -131,12 +133,25 @@ impl Deployment {
         &self.older_tables
     }
 
+    /// Ministack leaves out what its templates say of expiry.
+    async fn turn_on_expiry(&self) -> anyhow::Result<()> {
+        let client = self.dynamodb();
+        try_join_all(self.tables().map(|name| mirror::forget_expired(&client, name))).await?;
+        Ok(())
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &String> {
+        self.settings
+            .iter()
+            .filter(|(setting, _)| setting.ends_with("_TABLE"))
+            .map(|(_, name)| name)
+    }
+
     /// Makes the tables that the stacks put out alike where the tables are; tells which were older.
     async fn mirror_tables(&self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         let from = aws_sdk_dynamodb::Client::new(&self.sdk);
         let to = self.dynamodb();
-        let names = self.settings.iter().filter(|(setting, _)| setting.ends_with("_TABLE"));
-        let outcomes = try_join_all(names.map(async |(_, name)| {
+        let outcomes = try_join_all(self.tables().map(async |name| {
             let outcome = mirror::table(&from, &to, name).await?;
             anyhow::Ok((name, outcome))
         }));

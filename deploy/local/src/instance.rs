@@ -127,7 +127,7 @@ impl Folder {
     }
 
     /// Why a second start is refused.
-    pub(crate) fn already_running(&self) -> String {
+    fn already_running(&self) -> String {
         let (folder, command) = (self.0.display(), self.command());
         format!(
             "already running in {folder}: `{command} status` shows it, `{command} down` stops it, and `--data DIR` with \

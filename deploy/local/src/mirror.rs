@@ -122,7 +122,8 @@ async fn wait_until_active(client: &Client, table: &str) -> anyhow::Result<()> {
     }
 }
 
-async fn forget_expired(client: &Client, table: &str) -> anyhow::Result<()> {
+/// Has the table's items deleted some time after they expire.
+pub(crate) async fn forget_expired(client: &Client, table: &str) -> anyhow::Result<()> {
     let specification = TimeToLiveSpecification::builder()
         .attribute_name(EXPIRY)
         .enabled(true)

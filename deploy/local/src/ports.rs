@@ -21,12 +21,21 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Free ports for everything, the gateway included.
+    /// Free ports for everything: what tests take, which start several systems at once.
     pub fn any() -> Self {
         Self {
-            parts: BTreeMap::from([(Part::Gateway, 0)]),
+            parts: Part::ALL.into_iter().map(|part| (part, 0)).collect(),
             admin: Some(0),
         }
+    }
+
+    /// Whether they can be had now.
+    ///
+    /// # Errors
+    ///
+    /// When a port is taken; the message names it, and the way out.
+    pub fn check(&self) -> anyhow::Result<()> {
+        Ports::choose(self).map(drop)
     }
 }
 

@@ -18,9 +18,7 @@ const LOG: &str = "up";
 
 pub(super) async fn up(folder: &Folder, options: Up) -> anyhow::Result<()> {
     let began = Instant::now();
-    if folder.running().is_ok() {
-        bail!(folder.already_running());
-    }
+    up::check(folder, &options.wishes()).await?;
     // Here rather than there, for cargo's progress is for a terminal.
     let binaries = up::binaries(&options).await?;
     fs::create_dir_all(folder.logs())?;

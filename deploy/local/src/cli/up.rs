@@ -10,6 +10,7 @@ use crate::compile::{self, Profile};
 use crate::console::say;
 use crate::instance::Folder;
 use crate::part::Part;
+use crate::ports::Wishes;
 use crate::system::{Catalog, Options, Progress, System};
 
 pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
@@ -20,17 +21,8 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
         // A terminal that is closed, and its Ctrl-C, are no longer this process's.
         rustix::process::setsid()?;
     }
-    let binaries = binaries(&up).await?;
-    let options = Options {
-        folder,
-        ports: up.wishes(),
-        binaries,
-        catalog: if up.no_catalog { Catalog::Empty } else { Catalog::Demo },
-        settings: up.settings.into_iter().collect(),
-        progress: Progress::Shown,
-    };
     let mut system = tokio::select! {
-        system = System::start(options) => system?,
+        system = start(folder, up) => system?,
         () = stop.any() => {
             say("stopped before it was ready");
             return Ok(());
@@ -46,6 +38,26 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn start(folder: Folder, up: Up) -> anyhow::Result<System> {
+    check(&folder, &up.wishes()).await?;
+    let options = Options {
+        folder,
+        ports: up.wishes(),
+        binaries: binaries(&up).await?,
+        catalog: if up.no_catalog { Catalog::Empty } else { Catalog::Demo },
+        settings: up.settings.into_iter().collect(),
+        progress: Progress::Shown,
+    };
+    System::start(options).await
+}
+
+/// Whether the folder and the ports can be had, told before minutes are spent on building.
+pub(super) async fn check(folder: &Folder, wishes: &Wishes) -> anyhow::Result<()> {
+    // What a killed run left is ended now, and holds no port any longer.
+    let _taken = folder.take().await?;
+    wishes.check()
+}
+
 /// Builds the services unless they are there.
 pub(super) async fn binaries(up: &Up) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &up.binaries {
@@ -54,7 +66,7 @@ pub(super) async fn binaries(up: &Up) -> anyhow::Result<PathBuf> {
     let profile = if up.release { Profile::Release } else { Profile::Local };
     say("building the services");
     let began = Instant::now();
-    let folder = tokio::task::spawn_blocking(move || compile::services(profile)).await??;
+    let folder = compile::services(profile).await?;
     say(format_args!("  services built in {} s", began.elapsed().as_secs()));
     Ok(folder)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use deploy_local::instance::Folder;
 use deploy_local::ports::Wishes;
 use deploy_local::system::{Catalog, Options, Progress};
-use deploy_local::{System, loopback, tools};
+use deploy_local::{Part, System, loopback, tools};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -107,4 +107,10 @@ pub(crate) fn local(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.arg("--data").arg(folder.path());
     command
+}
+
+/// Options of `up` that take no port which another test may want.
+pub(crate) fn any_ports() -> impl Iterator<Item = String> {
+    let parts = Part::ALL.into_iter().map(|part| format!("--{part}-port=0"));
+    parts.chain(["--admin-port=0".to_owned()])
 }

@@ -30,15 +30,12 @@ fn broken_services(folder: &std::path::Path) {
     }
 }
 
-fn up(temporary: &tempfile::TempDir, folder: &deploy_local::instance::Folder, port: u16) -> Command {
+fn up(temporary: &tempfile::TempDir, folder: &deploy_local::instance::Folder) -> Command {
     let binaries = temporary.path().join("binaries");
     fs::create_dir_all(&binaries).unwrap();
     broken_services(&binaries);
     let mut up = harness::local(folder);
-    up.arg("up")
-        .arg("--binaries")
-        .arg(binaries)
-        .args(["--gateway-port", &port.to_string()]);
+    up.arg("up").arg("--binaries").arg(binaries);
     up
 }
 
@@ -47,7 +44,12 @@ fn a_port_that_is_taken_is_named_with_the_way_out() {
     let (temporary, folder) = harness::folder();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let line = error_line(&up(&temporary, &folder, port).output().unwrap());
+    let line = error_line(
+        &up(&temporary, &folder)
+            .args(["--gateway-port", &port.to_string()])
+            .output()
+            .unwrap(),
+    );
     assert!(
         line.contains(&format!("port {port}")) && line.contains("--gateway-port"),
         "{line}"
@@ -57,8 +59,9 @@ fn a_port_that_is_taken_is_named_with_the_way_out() {
 #[test]
 fn a_python_that_is_missing_is_named_with_its_package() {
     let (temporary, folder) = harness::folder();
-    let mut up = up(&temporary, &folder, 0);
-    up.env("LOCAL_TOOLS", temporary.path().join("tools"))
+    let mut up = up(&temporary, &folder);
+    up.args(harness::any_ports())
+        .env("LOCAL_TOOLS", temporary.path().join("tools"))
         .env("PATH", temporary.path());
     let line = error_line(&up.output().unwrap());
     assert!(
@@ -70,7 +73,7 @@ fn a_python_that_is_missing_is_named_with_its_package() {
 #[test]
 fn a_service_that_ends_at_its_start_is_named_with_its_last_words() {
     let (temporary, folder) = harness::folder();
-    let line = error_line(&up(&temporary, &folder, 0).output().unwrap());
+    let line = error_line(&up(&temporary, &folder).args(harness::any_ports()).output().unwrap());
     assert!(line.contains("-service ended (exit status: 2)"), "{line}");
     assert!(line.contains("BIND: not an address"), "{line}");
     assert!(line.contains("-service.log"), "{line}");

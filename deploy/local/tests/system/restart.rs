@@ -17,17 +17,11 @@ struct Detached(Folder);
 impl Detached {
     fn up(folder: &Folder, binaries: &Path) -> (Self, Instance) {
         let system = Self(folder.clone());
-        let port = folder.read().unwrap().map_or(0, |instance| port_of(&instance));
         let mut up = harness::local(folder);
-        up.args([
-            "up",
-            "--detach",
-            "--no-catalog",
-            "--gateway-port",
-            &port.to_string(),
-            "--binaries",
-        ])
-        .arg(binaries);
+        up.args(["up", "--detach", "--no-catalog"])
+            .args(harness::any_ports())
+            .arg("--binaries")
+            .arg(binaries);
         let output = up.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let instance = folder.running().unwrap();
@@ -41,17 +35,6 @@ impl Drop for Detached {
             let _ = harness::local(&self.0).arg("down").output();
         }
     }
-}
-
-fn port_of(instance: &Instance) -> u16 {
-    instance
-        .url(Part::Gateway)
-        .unwrap()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
 }
 
 fn token(folder: &Folder, user: &str) -> String {
