@@ -1,0 +1,3 @@
+//! The other services, as this one asks them.
+
+pub mod product;
