@@ -1,16 +1,18 @@
 //! A hundred checkouts while every service is killed in turn: nothing is lost, nothing happens twice.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deploy_local::Part;
+use deploy_local::instance::Folder;
 use deploy_local::system::Catalog;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::harness::{self, http, patiently, until};
 
@@ -115,8 +117,23 @@ async fn a_hundred_checkouts_through_crashes_make_a_hundred_orders() {
             .all(|intent| intent.captured == PRICE && intent.refunded == 0)
     );
     let paid: BTreeSet<_> = captured.iter().filter_map(|intent| intent.order_id.clone()).collect();
-    assert_eq!(paid, orders.into_iter().collect());
+    assert_eq!(paid, orders.iter().cloned().collect());
+    told_by_mail(&folder, &orders).await;
     system.stop().await.unwrap();
+}
+
+/// Each order's confirmation is written to the mail's log, sooner or later.
+async fn told_by_mail(folder: &Folder, orders: &[String]) {
+    let deadline = Instant::now() + harness::SOON;
+    loop {
+        let mail = fs::read_to_string(folder.log("mail")).unwrap_or_default();
+        let missing: Vec<_> = orders.iter().filter(|order| !mail.contains(order.as_str())).collect();
+        if missing.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no mail tells of {missing:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn stocked_product(gateway: &str, merchant: &str) -> String {

@@ -71,6 +71,21 @@ fn a_python_that_is_missing_is_named_with_its_package() {
 }
 
 #[test]
+fn a_python_without_its_environments_is_told_what_to_install() {
+    let (temporary, folder) = harness::folder();
+    let python = temporary.path().join("python3");
+    let debian = "#!/bin/sh\n[ \"$1\" = -c ] && exit 0\necho 'ensurepip is not available.'\nexit 1\n";
+    fs::write(&python, debian).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut up = up(&temporary, &folder);
+    up.args(harness::any_ports())
+        .env("LOCAL_TOOLS", temporary.path().join("tools"))
+        .env("PATH", temporary.path());
+    let line = error_line(&up.output().unwrap());
+    assert!(line.contains("apt install python3-venv"), "{line}");
+}
+
+#[test]
 fn a_service_that_ends_at_its_start_is_named_with_its_last_words() {
     let (temporary, folder) = harness::folder();
     let line = error_line(&up(&temporary, &folder).args(harness::any_ports()).output().unwrap());
