@@ -1,0 +1,272 @@
+//! The service as a whole: its HTTP server, the intake and the sweeper, built and stopped together.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use shared::auth::Verifier;
+use shared::aws::Aws;
+use shared::cursor::CursorKeys;
+use shared::docs::Docs;
+use shared::health::Readiness;
+use shared::outbox::Publisher;
+use shared::outgoing::Outgoing;
+use shared::queue::Queue;
+use shared::run::Tasks;
+use shared::service_token::ServiceToken;
+use shared::web::{Edge, ServerSpan};
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+use utoipa::OpenApi;
+use utoipa_actix_web::AppExt;
+
+use crate::clients::payment::PaymentClient;
+use crate::clients::product::ProductClient;
+use crate::config::Settings;
+use crate::fulfil::{Fulfilment, Pace, Peers};
+use crate::http::{self, Contract, Desk};
+use crate::intake::Intake;
+use crate::store::Store;
+use crate::sweeper;
+
+/// A service that listens, and works once it is run.
+pub struct Application {
+    port: u16,
+    server: Server,
+    fulfilment: Arc<Fulfilment>,
+    intake: Intake,
+    queue: Queue,
+    sweep_every: Duration,
+    drain: Duration,
+    stop: CancellationToken,
+}
+
+/// A slow client has this long to send its request's head.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// Idle connections are kept for this long, longer than the gateway keeps its own.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const MAX_CONNECTIONS: usize = 10_000;
+/// Messages worked on at once: each is done with once its order is stored.
+const MESSAGES_IN_FLIGHT: usize = 20;
+const VISIBILITY: Duration = Duration::from_secs(30);
+
+impl Application {
+    /// Makes everything and listens.
+    ///
+    /// # Errors
+    /// A setting does not hold, or the address is taken.
+    pub async fn build(settings: Settings, outgoing: Outgoing) -> anyhow::Result<Self> {
+        let aws = Aws::load(&settings.common.aws, &outgoing).await;
+        Self::with(settings, &outgoing, &aws)
+    }
+
+    /// The same with AWS wherever `aws` says.
+    ///
+    /// # Errors
+    /// As [`Application::build`].
+    pub fn with(settings: Settings, outgoing: &Outgoing, aws: &Aws) -> anyhow::Result<Self> {
+        let fulfilment = Arc::new(Fulfilment::new(
+            peers(&settings, outgoing, aws),
+            settings.terms(),
+            pace(&settings),
+        ));
+        let acceptance = settings.saga.order_acceptance.into();
+        let desk = Desk {
+            fulfilment: Arc::clone(&fulfilment),
+            products: fulfilment.products(),
+            cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
+            currency: settings.common.shop_currency,
+            acceptance,
+        };
+        let intake = Intake {
+            fulfilment: Arc::clone(&fulfilment),
+            currency: settings.common.shop_currency,
+            acceptance,
+        };
+        let queue = Queue {
+            client: aws.sqs(),
+            url: settings.processing_queue_url.clone(),
+            in_flight: MESSAGES_IN_FLIGHT,
+            visibility: VISIBILITY,
+        };
+        let listener = TcpListener::bind(settings.common.bind)
+            .with_context(|| format!("BIND: cannot listen on {}", settings.common.bind))?;
+        let port = listener.local_addr()?.port();
+        let verifier = Verifier::new(settings.common.auth.clone(), outgoing.http.clone());
+        let readiness = readiness(&fulfilment, &queue);
+        let server = serve(listener, &settings, desk, verifier, readiness)?;
+        Ok(Self {
+            port,
+            server,
+            fulfilment,
+            intake,
+            queue,
+            sweep_every: Duration::from_millis(settings.saga.sweep_ms),
+            drain: Duration::from_secs(settings.common.shutdown_s),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What stops it, beside the signals.
+    #[must_use]
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Works until it is told to stop; then takes nothing more, and finishes what it has begun within
+    /// the deadline. What it does not finish is due, and its messages come again.
+    ///
+    /// # Errors
+    /// A part failed, ended by itself, or did not end in time.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let (stop, drain) = (self.stop.clone(), self.drain);
+        let mut tasks = Tasks::new(stop.clone());
+        let handle = self.server.handle();
+        tasks.spawn("HTTP server", async move { Ok(self.server.await?) });
+        tasks.spawn("HTTP stop", {
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                handle.stop(true).await;
+                Ok(())
+            }
+        });
+        tasks.spawn("intake", {
+            let (intake, stop) = (self.intake, stop.clone());
+            let take = move |delivery| {
+                let intake = intake.clone();
+                async move { intake.take(delivery).await }
+            };
+            async move {
+                self.queue.consume(stop, drain, take).await;
+                Ok(())
+            }
+        });
+        tasks.spawn("sweeper", {
+            let (fulfilment, stop) = (Arc::clone(&self.fulfilment), stop.clone());
+            async move {
+                sweeper::run(fulfilment, self.sweep_every, stop).await;
+                Ok(())
+            }
+        });
+        tasks.spawn("orders in work", {
+            let fulfilment = self.fulfilment;
+            async move {
+                stop.cancelled().await;
+                fulfilment.drain().await;
+                Ok(())
+            }
+        });
+        tasks.run_until_stopped(drain + MARGIN).await
+    }
+}
+
+/// The server's own graceful stop has the whole deadline; the process waits a little longer.
+const MARGIN: Duration = Duration::from_secs(1);
+
+fn peers(settings: &Settings, outgoing: &Outgoing, aws: &Aws) -> Peers {
+    let token = ServiceToken::new(settings.service_token.clone(), outgoing.http.clone());
+    let products = ProductClient::new(
+        settings.product_service_url.clone(),
+        outgoing.http.clone(),
+        token,
+        Duration::from_millis(settings.product_timeout_ms),
+    );
+    let payment = &settings.payment;
+    let payments = PaymentClient::new(
+        payment.payment_url.clone(),
+        outgoing.http.clone(),
+        payment.payment_key.clone(),
+        Duration::from_millis(payment.payment_timeout_ms),
+        payment.payment_return_url.clone(),
+    );
+    Peers {
+        store: Store::new(aws.dynamodb(), settings.orders_table.clone()),
+        products: Arc::new(products),
+        payments,
+        publisher: Publisher::new(aws.eventbridge(), settings.common.event_bus.clone()),
+    }
+}
+
+fn pace(settings: &Settings) -> Pace {
+    Pace {
+        go: Duration::from_millis(settings.saga.fast_path_ms),
+        retry: Duration::from_millis(settings.saga.retry_ms),
+        in_work: settings.saga.orders_in_work.into(),
+    }
+}
+
+fn readiness(fulfilment: &Arc<Fulfilment>, queue: &Queue) -> Readiness {
+    let (fulfilment, queue) = (Arc::clone(fulfilment), queue.clone());
+    Readiness::new(move || {
+        let (fulfilment, queue) = (Arc::clone(&fulfilment), queue.clone());
+        async move {
+            fulfilment.store().probe().await?;
+            queue.probe().await
+        }
+    })
+}
+
+fn serve(
+    listener: TcpListener,
+    settings: &Settings,
+    desk: Desk,
+    verifier: Verifier,
+    readiness: Readiness,
+) -> anyhow::Result<Server> {
+    let api = contract();
+    let edge = web::Data::new(Edge::new(&api, http::KEYED, settings.common.expose_capacity));
+    let docs = web::Data::new(Docs::new(&api)?);
+    let (desk, verifier, readiness) = (
+        web::Data::new(desk),
+        web::Data::new(verifier),
+        web::Data::new(readiness),
+    );
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .into_utoipa_app()
+            .configure(http::routes)
+            .into_app()
+            .app_data(edge.clone())
+            .app_data(docs.clone())
+            .app_data(desk.clone())
+            .app_data(verifier.clone())
+            .app_data(readiness.clone())
+            .configure(shared::web::configure)
+            .configure(shared::health::configure)
+            .configure(shared::docs::configure)
+            .default_service(web::to(shared::web::no_such_route))
+            .wrap(from_fn(shared::web::around))
+            .wrap(TracingLogger::<ServerSpan>::new())
+    })
+    .disable_signals()
+    .client_request_timeout(REQUEST_HEAD)
+    .keep_alive(KEEP_ALIVE)
+    .max_connections(MAX_CONNECTIONS)
+    .shutdown_timeout(settings.common.shutdown_s);
+    if let Some(workers) = settings.common.workers {
+        server = server.workers(workers.into());
+    }
+    Ok(server.listen(listener)?.run())
+}
+
+/// The service's whole contract.
+#[must_use]
+pub fn contract() -> utoipa::openapi::OpenApi {
+    let (_, routes) = App::new()
+        .into_utoipa_app()
+        .openapi(Contract::openapi())
+        .configure(http::routes)
+        .split_for_parts();
+    routes
+}

@@ -1,0 +1,11 @@
+//! What an order is and what may become of it. Nothing here knows HTTP, AWS, a clock or chance: times
+//! and ids come in as arguments.
+
+pub mod order;
+pub mod payment;
+pub mod placing;
+pub mod state;
+pub mod told;
+
+#[cfg(test)]
+mod properties;

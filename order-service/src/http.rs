@@ -1,0 +1,95 @@
+//! The routes. A handler takes the request apart, calls one function, and shapes the answer.
+
+mod actions;
+mod create;
+mod error;
+mod list;
+mod read;
+mod view;
+mod wait;
+
+use std::sync::Arc;
+
+use shared::auth::Caller;
+use shared::contract::checkout::Acceptance;
+use shared::cursor::CursorKeys;
+use shared::ids::OrderId;
+use shared::money::Currency;
+use shared::problem::Problem;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::clients::product::ProductClient;
+use crate::domain::order::Order;
+use crate::fulfil::Fulfilment;
+use crate::store::Store;
+
+/// What the handlers lean on; one for the process, in its app data.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) fulfilment: Arc<Fulfilment>,
+    pub(crate) products: Arc<ProductClient>,
+    pub(crate) cursors: Arc<CursorKeys>,
+    pub(crate) currency: Currency,
+    pub(crate) acceptance: Acceptance,
+}
+
+/// The POST routes that take an `Idempotency-Key`.
+pub(crate) const KEYED: &[&str] = &["/v1/orders"];
+
+/// What is not said by the routes themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Orders",
+        description = "Orders from their request to confirmed, failed or cancelled. Every error is an RFC 9457 problem.",
+    ),
+    tags((name = "orders", description = "One's own orders; a merchant's, everybody's")),
+    modifiers(&Bearer),
+    components(schemas(shared::problem::ProblemBody)),
+)]
+pub(crate) struct Contract;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("An access token of the shop's user pool."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearerAuth", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Registers the routes.
+pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(create::create_order)
+        .service(list::list_orders)
+        .service(read::read_order)
+        .service(actions::cancel_order)
+        .service(actions::accept_order)
+        .service(actions::reject_order);
+}
+
+impl Desk {
+    fn store(&self) -> &Store {
+        self.fulfilment.store()
+    }
+
+    /// An order that the caller may see. Somebody else's is as one that does not exist.
+    async fn order_for(&self, caller: &Caller, id: &OrderId) -> Result<Order, Problem> {
+        let order = self.store().read(id).await.map_err(error::store)?;
+        order
+            .filter(|order| may_see(caller, order))
+            .ok_or_else(error::no_such_order)
+    }
+}
+
+fn may_see(caller: &Caller, order: &Order) -> bool {
+    caller.is_merchant() || *caller.id() == order.customer
+}

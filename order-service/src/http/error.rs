@@ -1,0 +1,101 @@
+//! What went wrong, as clients see it.
+
+use actix_web::http::StatusCode;
+use shared::body::FieldErrors;
+use shared::ids::{OrderId, ProductId};
+use shared::problem::Problem;
+
+use crate::clients::product::ProductError;
+use crate::domain::order::Refused;
+use crate::domain::payment::PaymentRefusal;
+use crate::domain::placing::{InvalidOrder, MAX_LINES};
+use crate::fulfil::ActError;
+use crate::store::StoreError;
+
+pub(super) fn store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable { .. } => Problem::unavailable(error),
+        StoreError::Unreadable(_) | StoreError::Gone(_) => Problem::internal(error),
+    }
+}
+
+pub(super) fn product(error: ProductError) -> Problem {
+    match error {
+        ProductError::Unavailable(_) | ProductError::Refused { .. } => Problem::unavailable(error),
+    }
+}
+
+pub(super) fn act(error: ActError) -> Problem {
+    match error {
+        ActError::Refused(Refused::Transition(refusal)) => {
+            Problem::conflict("invalid_transition", format!("{refusal} now"))
+                .with("from", refusal.from)
+                .with("to", refusal.to)
+                .with("allowed", refusal.allowed)
+        }
+        ActError::Refused(Refused::Payment(refusal)) => payment(&refusal),
+        ActError::Store(error) => store(error),
+    }
+}
+
+fn payment(refusal: &PaymentRefusal) -> Problem {
+    match refusal {
+        PaymentRefusal::NoOtherToken => Problem::conflict("payment_closed", refusal.to_string()),
+        PaymentRefusal::TooMuch { left } => {
+            Problem::conflict("refund_too_large", refusal.to_string()).with("left", left)
+        }
+        PaymentRefusal::NotAnAmount => FieldErrors::at("#/amount", "invalid_amount", refusal.to_string()).into(),
+    }
+}
+
+pub(super) fn invalid_order(error: InvalidOrder) -> Problem {
+    match error {
+        InvalidOrder::NoLines => no_items().into(),
+        InvalidOrder::TooManyLines { .. } => too_many_items().into(),
+        InvalidOrder::Money(_) => {
+            FieldErrors::at("#/items", "amount_too_large", "all of this together costs too much").into()
+        }
+        // These come from the product service, not from the client.
+        InvalidOrder::RepeatedProduct | InvalidOrder::NegativePrice | InvalidOrder::TotalMismatch { .. } => {
+            Problem::internal(error)
+        }
+    }
+}
+
+pub(super) fn no_items() -> FieldErrors {
+    FieldErrors::at("#/items", "no_items", "an order has an item at least")
+}
+
+pub(super) fn too_many_items() -> FieldErrors {
+    let detail = format!("an order has at most {MAX_LINES} distinct products");
+    FieldErrors::at("#/items", "too_many_lines", detail)
+}
+
+pub(super) fn no_such_order() -> Problem {
+    Problem::not_found("order")
+}
+
+pub(super) fn not_your_customer() -> Problem {
+    Problem::forbidden("an order is placed and listed for oneself; for somebody else by merchants only")
+}
+
+pub(super) fn product_unavailable(products: &[ProductId]) -> Problem {
+    Problem::conflict(
+        "product_unavailable",
+        "products of this order are unknown or no longer sold",
+    )
+    .with("products", products)
+}
+
+pub(super) fn key_reused(order: &OrderId) -> Problem {
+    let detail = "this Idempotency-Key belongs to another order, named in `order_id`";
+    Problem::conflict("idempotency_key_reused", detail).with("order_id", order)
+}
+
+pub(super) fn invalid_cursor() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "invalid_cursor",
+        "this cursor does not belong to this list; start again without it",
+    )
+}

@@ -1,0 +1,312 @@
+//! An order in the forms in which clients see it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::address::Address;
+use shared::contract::checkout::{Acceptance, Line};
+use shared::contract::order::{FailureReason, Shortage};
+use shared::ids::{CustomerId, OrderId, ProductId};
+use shared::money::Money;
+use shared::quantity::Quantity;
+use utoipa::ToSchema;
+
+use crate::domain::order::{Actor, Change, Order};
+use crate::domain::payment::{NextAction, Payment, PaymentState, PaymentStatus};
+use crate::domain::state::{Action, State, Status};
+use crate::store::Summary;
+
+/// A line of an order, at the price that was agreed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Item {
+    /// The product.
+    product_id: ProductId,
+    /// The merchant's key of it.
+    sku: String,
+    /// Its name when it was ordered.
+    name: String,
+    /// How many.
+    quantity: Quantity,
+    /// For one.
+    unit_price: Money,
+    /// For all.
+    line_total: Money,
+    /// Whether the merchant is asked because of it.
+    acceptance: Acceptance,
+}
+
+/// What changes the total; none yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Adjustment {
+    /// What it is for.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// How much it adds.
+    amount: Money,
+}
+
+/// An order as it was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrderCreated {
+    /// The order.
+    pub(super) id: OrderId,
+    /// Always `pending`: what becomes of the order shows at its own address.
+    status: Status,
+    /// Whose it is.
+    customer_id: CustomerId,
+    /// What was bought.
+    items: Vec<Item>,
+    /// The sum of all items.
+    subtotal: Money,
+    /// What changes the total; none yet.
+    adjustments: Vec<Adjustment>,
+    /// What is paid.
+    total: Money,
+    /// When it was taken in.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// An order as it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrderView {
+    /// The order.
+    id: OrderId,
+    /// Where it stands.
+    status: Status,
+    /// Whose it is.
+    customer_id: CustomerId,
+    /// What was bought.
+    items: Vec<Item>,
+    /// The sum of all items.
+    subtotal: Money,
+    /// What changes the total; none yet.
+    adjustments: Vec<Adjustment>,
+    /// What is paid.
+    total: Money,
+    /// Where it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping_address: Option<Address>,
+    /// Its payment.
+    payment: PaymentView,
+    /// Why it failed; null as long as it has not.
+    failure: Option<Failure>,
+    /// When it fails without the merchant's answer; null unless it waits for one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    answer_by: Option<Timestamp>,
+    /// What the caller can ask of it now.
+    actions: Vec<Action>,
+    /// Each change, oldest first.
+    timeline: Vec<ChangeView>,
+    /// When it was taken in.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its status changed last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// How far an order's payment came.
+#[derive(Debug, Serialize, ToSchema)]
+struct PaymentView {
+    /// How far.
+    state: PaymentStatus,
+    /// What the customer has to do before it goes on; null unless `requires_action`.
+    next_action: Option<NextAction>,
+    /// Until when the customer can act or name another token; null where there is nothing to do.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline: Option<Timestamp>,
+    /// What was taken.
+    captured: Money,
+    /// What went back.
+    refunded: Money,
+}
+
+/// Why an order failed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Failure {
+    /// The reason.
+    reason: FailureReason,
+    /// What was short, where the reason is `out_of_stock`.
+    lines: Vec<Shortage>,
+}
+
+/// A change of an order.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChangeView {
+    /// Where it stood from then on.
+    status: Status,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    time: Timestamp,
+    /// Who.
+    actor: Actor,
+    /// Why, if there is more to say.
+    reason: Option<String>,
+    /// The trace in which it happened.
+    trace_id: String,
+}
+
+/// An order in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OrderSummary {
+    /// The order.
+    id: OrderId,
+    /// Where it stands.
+    status: Status,
+    /// Whose it is.
+    customer_id: CustomerId,
+    /// What is paid.
+    total: Money,
+    /// Distinct products.
+    line_count: u32,
+    /// When it was taken in.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its status changed last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// Who looks at an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Viewer {
+    Customer,
+    Merchant,
+}
+
+impl OrderCreated {
+    pub(super) fn of(order: &Order) -> Self {
+        Self {
+            id: order.id,
+            status: Status::Pending,
+            customer_id: order.customer.clone(),
+            items: items(&order.lines),
+            subtotal: order.subtotal,
+            adjustments: Vec::new(),
+            total: order.total,
+            created_at: order.created_at,
+        }
+    }
+}
+
+impl OrderView {
+    pub(super) fn of(order: &Order, viewer: Viewer) -> Self {
+        let actions = order
+            .allows()
+            .into_iter()
+            .filter(|action| can_be_asked(*action, viewer));
+        Self {
+            id: order.id,
+            status: order.state.status(),
+            customer_id: order.customer.clone(),
+            items: items(&order.lines),
+            subtotal: order.subtotal,
+            adjustments: Vec::new(),
+            total: order.total,
+            shipping_address: order.address.clone(),
+            payment: PaymentView::of(&order.payment, order.total),
+            failure: match order.state {
+                State::Failed(reason) => Some(Failure {
+                    reason,
+                    lines: order.short.clone(),
+                }),
+                State::Pending(_)
+                | State::AwaitingAcceptance { .. }
+                | State::Confirming(_)
+                | State::Failing(..)
+                | State::Cancelling(_)
+                | State::Confirmed
+                | State::Shipped
+                | State::Delivered
+                | State::Cancelled => None,
+            },
+            answer_by: match order.state {
+                State::AwaitingAcceptance { answer_by } => Some(answer_by),
+                State::Pending(_)
+                | State::Confirming(_)
+                | State::Failing(..)
+                | State::Cancelling(_)
+                | State::Confirmed
+                | State::Shipped
+                | State::Delivered
+                | State::Failed(_)
+                | State::Cancelled => None,
+            },
+            actions: actions.collect(),
+            timeline: order.timeline.iter().map(ChangeView::of).collect(),
+            created_at: order.created_at,
+            updated_at: order.updated_at,
+        }
+    }
+}
+
+/// Whether there is a route for it that this viewer may use.
+const fn can_be_asked(action: Action, viewer: Viewer) -> bool {
+    match action {
+        Action::Cancel => true,
+        Action::Accept | Action::Reject => matches!(viewer, Viewer::Merchant),
+        Action::Pay | Action::Ship | Action::Deliver | Action::Refund => false,
+    }
+}
+
+impl PaymentView {
+    fn of(payment: &Payment, total: Money) -> Self {
+        let (next_action, deadline) = match &payment.state {
+            PaymentState::NeedsCustomer { action, until } => (Some(action.clone()), Some(*until)),
+            PaymentState::Declined { another_until } => (None, *another_until),
+            PaymentState::NotNeeded
+            | PaymentState::Open
+            | PaymentState::Authorized
+            | PaymentState::Captured
+            | PaymentState::Voided
+            | PaymentState::Returned => (None, None),
+        };
+        Self {
+            state: payment.status(),
+            next_action,
+            deadline,
+            captured: payment.captured(total),
+            refunded: payment.refunded(total).unwrap_or(total),
+        }
+    }
+}
+
+impl ChangeView {
+    fn of(change: &Change) -> Self {
+        Self {
+            status: change.status,
+            time: change.at,
+            actor: change.actor,
+            reason: change.reason.clone(),
+            trace_id: change.trace_id.clone(),
+        }
+    }
+}
+
+impl From<Summary> for OrderSummary {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id,
+            status: summary.status,
+            customer_id: summary.customer,
+            total: summary.total,
+            line_count: summary.line_count,
+            created_at: summary.created_at,
+            updated_at: summary.updated_at,
+        }
+    }
+}
+
+fn items(lines: &[Line]) -> Vec<Item> {
+    let item = |line: &Line| Item {
+        product_id: line.product_id,
+        sku: line.sku.clone(),
+        name: line.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        // Orders hold no line whose total overflows: their sum was taken when they were placed.
+        line_total: line.unit_price.checked_mul(line.quantity).unwrap_or(line.unit_price),
+        acceptance: line.acceptance,
+    };
+    lines.iter().map(item).collect()
+}

@@ -1,0 +1,117 @@
+//! An order's payment. Amounts are in the order's currency.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::contract::checkout::PaymentToken;
+use shared::money::{Currency, Money};
+
+use super::{StoreError, contradiction, time};
+use crate::domain::payment::{NextAction, Payment, PaymentState, Refund, RefundState};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PaymentRecord {
+    state: PaymentStateRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    n: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<NextAction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundRecord>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PaymentStateRecord {
+    None,
+    Open,
+    Action,
+    Declined,
+    Authorized,
+    Captured,
+    Voided,
+    Returned,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RefundRecord {
+    key: String,
+    minor: i64,
+    reason: String,
+    state: RefundState,
+}
+
+impl From<&Payment> for PaymentRecord {
+    fn from(payment: &Payment) -> Self {
+        let (state, action, until) = match &payment.state {
+            PaymentState::NotNeeded => (PaymentStateRecord::None, None, None),
+            PaymentState::Open => (PaymentStateRecord::Open, None, None),
+            PaymentState::NeedsCustomer { action, until } => {
+                (PaymentStateRecord::Action, Some(action.clone()), Some(*until))
+            }
+            PaymentState::Declined { another_until } => (PaymentStateRecord::Declined, None, *another_until),
+            PaymentState::Authorized => (PaymentStateRecord::Authorized, None, None),
+            PaymentState::Captured => (PaymentStateRecord::Captured, None, None),
+            PaymentState::Voided => (PaymentStateRecord::Voided, None, None),
+            PaymentState::Returned => (PaymentStateRecord::Returned, None, None),
+        };
+        Self {
+            state,
+            token: payment.token.as_ref().map(|token| token.expose().to_owned()),
+            n: payment.attempt,
+            intent: payment.intent.clone(),
+            action,
+            until: until.map(Timestamp::as_millisecond),
+            refunds: payment
+                .refunds
+                .iter()
+                .map(|refund| RefundRecord {
+                    key: refund.key.clone(),
+                    minor: refund.amount.amount_minor,
+                    reason: refund.reason.clone(),
+                    state: refund.state,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl PaymentRecord {
+    pub(super) fn into_payment(self, currency: Currency) -> Result<Payment, StoreError> {
+        let until = self.until.map(time).transpose()?;
+        let state = match self.state {
+            PaymentStateRecord::None => PaymentState::NotNeeded,
+            PaymentStateRecord::Open => PaymentState::Open,
+            PaymentStateRecord::Action => PaymentState::NeedsCustomer {
+                action: self.action.ok_or_else(|| contradiction("no action for the customer"))?,
+                until: until.ok_or_else(|| contradiction("no deadline for the customer"))?,
+            },
+            PaymentStateRecord::Declined => PaymentState::Declined { another_until: until },
+            PaymentStateRecord::Authorized => PaymentState::Authorized,
+            PaymentStateRecord::Captured => PaymentState::Captured,
+            PaymentStateRecord::Voided => PaymentState::Voided,
+            PaymentStateRecord::Returned => PaymentState::Returned,
+        };
+        let token = self.token.map(PaymentToken::try_from).transpose();
+        Ok(Payment {
+            state,
+            token: token.map_err(|fault| StoreError::Unreadable(fault.into()))?,
+            attempt: self.n,
+            intent: self.intent,
+            refunds: self
+                .refunds
+                .into_iter()
+                .map(|refund| Refund {
+                    key: refund.key,
+                    amount: Money::new(refund.minor, currency),
+                    reason: refund.reason,
+                    state: refund.state,
+                })
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! A shop for one test: its own bus, queue, table and payment sandbox, and order services that come
+//! and go.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use deploy_local::payment_sandbox::{Options, PaymentSandbox};
+use deploy_local::{Cloud, Deployment, Event, EventTap, Stack};
+use jiff::Timestamp;
+use order_service::app::Application;
+use order_service::config::Settings;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use shared::aws::Aws;
+use shared::testing::Issuer;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::products::Products;
+use crate::seam::Seam;
+
+/// Longer than anything here takes, on a busy machine too.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+pub(crate) struct Shop {
+    pub(crate) deployment: Deployment,
+    pub(crate) products: Products,
+    pub(crate) payments: PaymentSandbox,
+    pub(crate) tap: EventTap,
+    http: Client,
+}
+
+/// An order service in a runtime of its own, so that it can be killed.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) seam: Seam,
+    stop: CancellationToken,
+    runtime: Option<Runtime>,
+    running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    http: Client,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        let deployment = Cloud::for_tests().deploy(&[Stack::Order]).await.unwrap();
+        let tap = deployment.tap().await.unwrap();
+        let payments = Options {
+            slow: Duration::from_millis(700),
+            ..Options::default()
+        };
+        Self {
+            deployment,
+            products: Products::start(),
+            payments: PaymentSandbox::start(payments).unwrap(),
+            tap,
+            http: client(),
+        }
+    }
+
+    /// A shop with one service in it.
+    pub(crate) async fn with_service() -> (Self, Service) {
+        let shop = Self::open().await;
+        let service = shop.start(&[]);
+        (shop, service)
+    }
+
+    /// Starts a service with these settings, which come before the usual ones.
+    pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Service {
+        self.start_behind(Seam::new(), settings)
+    }
+
+    pub(crate) fn start_behind(&self, seam: Seam, own: &[(&str, &str)]) -> Service {
+        let settings = self.settings(own);
+        let stated = self.deployment.settings();
+        let (tables, others) = (
+            stated["AWS_ENDPOINT_URL_DYNAMODB"].clone(),
+            stated["AWS_ENDPOINT_URL"].clone(),
+        );
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let outgoing = seam.outgoing();
+        let (tell, told) = std::sync::mpsc::channel();
+        let running = runtime.spawn(async move {
+            let aws = Aws::at(&settings.common.aws, &outgoing, &tables, &others).await;
+            let application = Application::with(settings, &outgoing, &aws)?;
+            tell.send((application.port(), application.stopper()))?;
+            application.run_until_stopped().await
+        });
+        let (port, stop) = told.recv_timeout(SOON).expect("the service starts");
+        Service {
+            url: format!("http://127.0.0.1:{port}"),
+            seam,
+            stop,
+            runtime: Some(runtime),
+            running: Some(running),
+            http: self.http.clone(),
+        }
+    }
+
+    fn settings(&self, own: &[(&str, &str)]) -> Settings {
+        let auth = Issuer::shared().settings();
+        let mut all: BTreeMap<String, String> = self.deployment.settings();
+        all.retain(|name, _| {
+            [
+                "EVENT_BUS",
+                "ORDERS_TABLE",
+                "PROCESSING_QUEUE_URL",
+                "PROCESSING_DLQ_URL",
+            ]
+            .contains(&name.as_str())
+        });
+        let stated = [
+            ("BIND", "127.0.0.1:0".to_owned()),
+            ("WORKERS", "1".to_owned()),
+            ("SHUTDOWN_S", "5".to_owned()),
+            ("EXPOSE_CAPACITY", "true".to_owned()),
+            ("CURSOR_KEYS", "a-cursor-key-of-thirty-two-letters".to_owned()),
+            ("SHOP_CURRENCY", "USD".to_owned()),
+            ("AUTH_ISSUER", auth.auth_issuer),
+            ("AUTH_JWKS_URL", auth.auth_jwks_url.to_string()),
+            ("AUTH_CLIENT_IDS", auth.auth_client_ids.join(",")),
+            ("PRODUCT_SERVICE_URL", self.products.url().to_owned()),
+            ("AUTH_TOKEN_URL", format!("{}/oauth2/token", self.products.url())),
+            ("SERVICE_CLIENT_ID", "services".to_owned()),
+            ("SERVICE_CLIENT_SECRET", "secret".to_owned()),
+            ("PAYMENT_URL", self.payments.url().to_owned()),
+            ("PAYMENT_KEY", "sk_test_sandbox".to_owned()),
+            ("RETRY_MS", "50".to_owned()),
+            ("SWEEP_MS", "50".to_owned()),
+        ];
+        all.extend(stated.map(|(name, value)| (name.to_owned(), value)));
+        all.extend(
+            own.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let flags = all
+            .iter()
+            .map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")));
+        let arguments = std::iter::once("order-service".to_owned()).chain(flags);
+        shared::config::try_parse(arguments.map(OsString::from).collect()).unwrap()
+    }
+
+    /// A checkout as the basket service asks for it, of so many of each product at its price.
+    pub(crate) fn checkout(&self, items: &[(Uuid, i64, i64)], token: Option<&str>) -> Value {
+        let lines: Vec<Value> = items
+            .iter()
+            .map(|(product, quantity, price)| {
+                json!({
+                    "product_id": product, "sku": format!("sku-{product}"), "name": "A thing", "quantity": quantity,
+                    "unit_price": {"amount_minor": price, "currency": "USD"}, "acceptance": "auto",
+                })
+            })
+            .collect();
+        let total: i64 = items.iter().map(|(_, quantity, price)| quantity * price).sum();
+        let mut checkout = json!({
+            "order_id": Uuid::new_v4(), "basket_id": "ada", "customer_id": "ada", "lines": lines,
+            "total": {"amount_minor": total, "currency": "USD"}, "shipping_address": address(),
+            "fingerprint": Uuid::new_v4().simple().to_string(),
+            "valid_until": Timestamp::now() + Duration::from_secs(900),
+        });
+        if let Some(token) = token {
+            checkout["payment_token"] = json!(token);
+        }
+        checkout
+    }
+
+    /// Publishes a checkout on the bus.
+    pub(crate) async fn publish(&self, checkout: &Value) {
+        self.publish_as(checkout, Uuid::now_v7()).await;
+    }
+
+    pub(crate) async fn publish_as(&self, checkout: &Value, id: Uuid) {
+        let detail = json!({
+            "id": id, "version": 1, "time": Timestamp::now(), "correlation_id": checkout["order_id"],
+            "causation_id": "a-request", "sequence": 0, "traceparent": "", "data": checkout,
+        });
+        self.publish_text(&detail.to_string()).await;
+    }
+
+    pub(crate) async fn publish_text(&self, detail: &str) {
+        let entry = aws_sdk_eventbridge::types::PutEventsRequestEntry::builder()
+            .event_bus_name(self.deployment.setting("EVENT_BUS").unwrap())
+            .source("basket-service")
+            .detail_type("CheckoutRequested")
+            .detail(detail)
+            .build();
+        let answer = self
+            .deployment
+            .eventbridge()
+            .put_events()
+            .entries(entry)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.failed_entry_count(), 0);
+    }
+
+    /// The event of that name about that order.
+    pub(crate) async fn event(&self, name: &str, order: &Value) -> Event {
+        let wanted = |event: &Event| event.detail_type == name && event.detail["data"]["order_id"] == *order;
+        self.tap.wait_for(SOON, wanted).await.unwrap()
+    }
+
+    /// Every event about that order so far, without repeats of the same one.
+    pub(crate) async fn told(&self, order: &Value) -> Vec<String> {
+        let seen = self.tap.seen().await.unwrap();
+        let mut told: Vec<(u64, String)> = seen
+            .into_iter()
+            .filter(|event| event.source == "order-service" && event.detail["data"]["order_id"] == *order)
+            .map(|event| (event.detail["sequence"].as_u64().unwrap(), event.detail_type))
+            .collect();
+        told.sort();
+        told.dedup();
+        told.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The order's item as it lies in the table.
+    pub(crate) async fn item(&self, order: &Value) -> Option<Value> {
+        let key = aws_sdk_dynamodb::types::AttributeValue::S(format!("ORDER#{}", order.as_str().unwrap()));
+        let table = self.deployment.setting("ORDERS_TABLE").unwrap();
+        let request = self
+            .deployment
+            .dynamodb()
+            .get_item()
+            .table_name(table)
+            .key("pk", key)
+            .consistent_read(true);
+        let item = request.send().await.unwrap().item?;
+        Some(serde_dynamo::from_item(item).unwrap())
+    }
+
+    /// Waits until nothing is left to do about an order.
+    pub(crate) async fn settled(&self, order: &Value) -> Value {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(item) = self.item(order).await
+                && item.get("due_at").is_none()
+            {
+                return item;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "order {order} is not settled: {:#}",
+                self.item(order).await.unwrap_or_default()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The payments of an order as (status, captured, refunded).
+    pub(crate) fn paid(&self, order: &Value) -> Vec<(&'static str, i64, i64)> {
+        let intents = self.payments.intents();
+        let of_order = intents
+            .iter()
+            .filter(|intent| intent.order_id.as_deref() == order.as_str());
+        of_order
+            .map(|intent| (intent.status.as_str(), intent.captured, intent.refunded))
+            .collect()
+    }
+}
+
+impl Service {
+    pub(crate) fn get(&self, path: &str, token: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.url)).bearer_auth(token)
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str) -> RequestBuilder {
+        self.http.post(format!("{}{path}", self.url)).bearer_auth(token)
+    }
+
+    /// Places an order under a fresh key.
+    pub(crate) async fn order(&self, token: &str, body: &Value) -> Value {
+        let answer = self.try_order(token, &Uuid::new_v4().to_string(), body).await;
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    pub(crate) async fn try_order(&self, token: &str, key: &str, body: &Value) -> Response {
+        let request = self.post("/v1/orders", token).header("idempotency-key", key);
+        request.json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn read(&self, token: &str, order: &Value) -> Value {
+        let path = format!("/v1/orders/{}", order.as_str().unwrap());
+        let answer = self.get(&path, token).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    /// The order as soon as its status is that.
+    pub(crate) async fn comes_to(&self, token: &str, order: &Value, status: &str) -> Value {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let shown = self.read(token, order).await;
+            if shown["status"] == status {
+                return shown;
+            }
+            assert!(Instant::now() < deadline, "not {status}: {shown:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it as a deployment would.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let ended = self.running.take().unwrap().await.unwrap();
+        self.runtime.take().unwrap().shutdown_background();
+        ended
+    }
+
+    /// Ends all of its tasks wherever they are.
+    pub(crate) fn kill(mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) fn customer(name: &str) -> String {
+    Issuer::shared().customer(name)
+}
+
+pub(crate) fn merchant() -> String {
+    Issuer::shared().merchant()
+}
+
+pub(crate) fn address() -> Value {
+    json!({"name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH", "country": "GB"})
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client of the service, not the service")]
+fn client() -> Client {
+    Client::new()
+}
