@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -228,7 +229,13 @@ impl Taken {
             return serde_json::from_slice(&content).with_context(|| format!("{} is not ours", file.display()));
         }
         let secrets = Secrets::fresh();
-        fs::write(&file, serde_json::to_vec_pretty(&secrets)?)?;
+        let mut private = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)?;
+        private.write_all(&serde_json::to_vec_pretty(&secrets)?)?;
         Ok(secrets)
     }
 }
