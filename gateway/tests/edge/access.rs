@@ -35,6 +35,7 @@ async fn everything_else_needs_a_token() {
         (Method::POST, "/v1/products"),
         (Method::PUT, "/v1/products/0198c2f3-0000-7000-8000-000000000000/stock"),
         (Method::POST, "/v1/products/import"),
+        (Method::GET, "/v1/products/export"),
         (Method::OPTIONS, "/v1/products"),
         (Method::GET, "/v1/baskets"),
         (Method::GET, "/v1/baskets/me"),
@@ -122,6 +123,11 @@ async fn roles_open_what_the_path_tells_to_be_theirs() {
     let order = "/v1/orders/0198c2f3-0000-7000-8000-000000000000";
     for (method, path, open_to) in [
         (Method::POST, "/v1/products".to_owned(), [false, true, true]),
+        (
+            Method::GET,
+            "/v1/products/export?with=on_hand".to_owned(),
+            [false, true, true],
+        ),
         (
             Method::PATCH,
             "/v1/products/0198c2f3-0000-7000-8000-000000000000".to_owned(),
