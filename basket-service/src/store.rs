@@ -249,3 +249,35 @@ fn difference(before: Option<&Basket>, after: &Basket) -> Result<Expression, Sto
     update.difference(&old, new);
     Ok(update)
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::ids::ProductId;
+    use shared::money::Money;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Line, Pieces, Snapshot};
+
+    /// As for giving back: 198 lines are the most that ever come together.
+    #[test]
+    fn the_largest_basket_is_emptied_by_one_update() {
+        let mut basket = Basket::fresh(BasketId::Customer("c".parse().unwrap()));
+        for n in 0..198 {
+            let line = Line {
+                pieces: Pieces::new(1998).unwrap(),
+                snapshot: Snapshot {
+                    name: "n".repeat(200),
+                    unit_price: Money::new(i64::MAX, "USD".parse().unwrap()),
+                    added_at: Timestamp::UNIX_EPOCH,
+                },
+            };
+            basket.lines.insert(ProductId::from_uuid(Uuid::from_u128(n)), line);
+        }
+        let emptied = basket.clone().emptied(Timestamp::UNIX_EPOCH);
+        let update = difference(Some(&basket), &emptied).unwrap();
+        assert!((1000..4096).contains(&update.longest()), "{}", update.longest());
+        let filled = difference(Some(&emptied), &basket).unwrap();
+        assert!((1000..4096).contains(&filled.longest()), "{}", filled.longest());
+    }
+}

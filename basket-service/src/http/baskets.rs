@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, delete, get, post};
 use deserr::Deserr;
 use serde::Serialize;
+use shared::auth::MaybeCaller;
 use shared::body::{FieldErrors, Json};
 use shared::etag::IfNoneMatch;
 use shared::ids::InvalidId;
@@ -27,11 +28,13 @@ use crate::domain::{GuestId, MergeStrategy};
     responses(
         (status = 201, description = "The basket, empty", body = BasketBody,
             headers(("Location" = String, description = "The basket"), ("ETag" = String))),
+        (status = 403, description = "A service's token. Code: `forbidden`",
+            body = ProblemBody, content_type = "application/problem+json"),
         Any,
     ),
 )]
 #[post("/v1/baskets")]
-pub(super) async fn create(state: Data<State>) -> Result<HttpResponse, Problem> {
+pub(super) async fn create(state: Data<State>, _whoever: MaybeCaller) -> Result<HttpResponse, Problem> {
     let id = GuestId::from_chance(rand::random());
     let priced = state.baskets.create_guest(id).await.map_err(error::of_basket)?;
     let mut created = HttpResponse::Created();

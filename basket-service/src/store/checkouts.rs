@@ -113,26 +113,8 @@ impl Store {
         lines: &[OrderedLine],
         now: Timestamp,
     ) -> Result<Tried, StoreError> {
-        let order = order_id.to_string();
-        let mut update = answer(id, order_id, now);
-        update.set(&[CHECKOUTS, &order, OUTCOME], record::failed()?);
-        update.set(&[CHECKOUTS, &order, REASON], record::reason(reason)?);
-        let digest = returned_digest(lines.iter().map(|line| (&line.product_id, line.quantity)));
-        let (frozen, digest) = (update.path(&[UNDER_WAY, LINES_DIGEST]), update.value(text(digest)));
-        update.only_if(format!("{frozen}={digest}"));
-        for Given {
-            product_id,
-            quantity,
-            snapshot,
-        } in lines.iter().map(|line| line.given_back(now))
-        {
-            update.add(&record::quantity_of(&product_id), number(quantity.get()));
-            update.set(&[&record::snapshot_of(&product_id)], record::snapshot(&snapshot)?);
-        }
-        if !lines.is_empty() {
-            update.add(IDS, record::ids(lines.iter().map(|line| &line.product_id)));
-        }
-        self.try_answer(id, update).await
+        self.try_answer(id, giving_back(id, order_id, reason, lines, now)?)
+            .await
     }
 
     async fn try_answer(&self, id: &BasketId, update: Expression) -> Result<Tried, StoreError> {
@@ -332,4 +314,61 @@ fn answer(id: &BasketId, order_id: OrderId, now: Timestamp) -> Expression {
     update.remove(DUE_SHARD);
     update.remove(DUE_AT);
     update
+}
+
+fn giving_back(
+    id: &BasketId,
+    order_id: OrderId,
+    reason: FailureReason,
+    lines: &[OrderedLine],
+    now: Timestamp,
+) -> Result<Expression, StoreError> {
+    let order = order_id.to_string();
+    let mut update = answer(id, order_id, now);
+    update.set(&[CHECKOUTS, &order, OUTCOME], record::failed()?);
+    update.set(&[CHECKOUTS, &order, REASON], record::reason(reason)?);
+    let digest = returned_digest(lines.iter().map(|line| (&line.product_id, line.quantity)));
+    let (frozen, digest) = (update.path(&[UNDER_WAY, LINES_DIGEST]), update.value(text(digest)));
+    update.only_if(format!("{frozen}={digest}"));
+    for Given {
+        product_id,
+        quantity,
+        snapshot,
+    } in lines.iter().map(|line| line.given_back(now))
+    {
+        update.add(&record::quantity_of(&product_id), number(quantity.get()));
+        update.set(&[&record::snapshot_of(&product_id)], record::snapshot(&snapshot)?);
+    }
+    if !lines.is_empty() {
+        update.add(IDS, record::ids(lines.iter().map(|line| &line.product_id)));
+    }
+    Ok(update)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::money::Money;
+    use shared::quantity::Quantity;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// DynamoDB takes 4 KB of an expression and 300 operators, which the stand-ins don't check.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+    #[test]
+    fn the_largest_checkout_fits_into_one_update() {
+        let line = |n: u128| OrderedLine {
+            product_id: shared::ids::ProductId::from_uuid(Uuid::from_u128(n)),
+            sku: "s".repeat(64),
+            name: "n".repeat(200),
+            quantity: Quantity::MAX,
+            unit_price: Money::new(i64::MAX, "USD".parse().unwrap()),
+            acceptance: Default::default(),
+        };
+        let lines: Vec<_> = (0..99).map(line).collect();
+        let id = BasketId::Customer("c".parse().unwrap());
+        let order_id = OrderId::from_uuid(Uuid::nil());
+        let update = giving_back(&id, order_id, FailureReason::Other, &lines, Timestamp::UNIX_EPOCH).unwrap();
+        assert!((1000..4096).contains(&update.longest()), "{}", update.longest());
+    }
 }

@@ -96,6 +96,11 @@ impl Expression {
         clauses.join(" ")
     }
 
+    #[cfg(test)]
+    pub(super) fn longest(&self) -> usize {
+        self.update().len().max(self.conditions.join(" AND ").len())
+    }
+
     fn placeholders(&self) -> HashMap<String, String> {
         self.names
             .iter()

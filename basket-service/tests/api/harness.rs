@@ -1,6 +1,7 @@
 //! What each test stands on.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,14 +14,17 @@ use reqwest::{Method, StatusCode};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
 use shared::aws::Aws;
+use shared::config::{LogFormat, TelemetrySettings};
 use shared::outgoing::Outgoing;
+use shared::telemetry::Telemetry;
 use shared::testing::{CLIENT_ID, Issuer};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) use crate::catalog::{Catalog, Mood};
+use crate::catalog::Catalog;
+use crate::contract::assert_documented;
 
 /// Long enough for a busy machine; only a test that fails waits for it.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -77,6 +81,7 @@ impl Shop {
     }
 
     pub(crate) async fn open_with(plan: Plan) -> Self {
+        telemetry();
         let deployment = Cloud::for_tests().deploy(&[Stack::Basket]).await.unwrap();
         let catalog = Catalog::start().await;
         let mut shop = Self {
@@ -106,6 +111,18 @@ impl Shop {
         self.url = format!("http://127.0.0.1:{}", application.port);
         self.stop = application.stop();
         self.running = Some(tokio::spawn(application.run_until_stopped()));
+    }
+
+    /// AWS as the service sees it, through other ways out.
+    pub(crate) async fn aws(&self, outgoing: &Outgoing) -> Aws {
+        let (settings, cloud) = (self.settings(&[]), Cloud::for_tests());
+        Aws::at(
+            &settings.common.aws,
+            outgoing,
+            cloud.tables_url(),
+            cloud.ministack_url(),
+        )
+        .await
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -156,7 +173,7 @@ impl Shop {
         body: Option<Value>,
         with: impl FnOnce(reqwest_middleware::RequestBuilder) -> reqwest_middleware::RequestBuilder,
     ) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
         request = match who {
             As::Nobody => request,
             As::Customer(subject) => request.bearer_auth(Issuer::shared().customer(subject)),
@@ -166,6 +183,7 @@ impl Shop {
             request = request.json(&body);
         }
         let response = with(request).send().await.unwrap();
+        assert_documented(&method, path, response.status());
         Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -324,6 +342,19 @@ impl Answer {
         }
         body.to_string()
     }
+}
+
+/// Trace ids exist only where telemetry is set up; once for the process.
+fn telemetry() {
+    static ONCE: OnceLock<Telemetry> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let settings = TelemetrySettings {
+            log_level: "off".to_owned(),
+            log_format: LogFormat::Text,
+            otlp_endpoint: None,
+        };
+        shared::telemetry::init("basket-service", "0", &settings).unwrap()
+    });
 }
 
 /// The event that asks for an order, as it was published.
