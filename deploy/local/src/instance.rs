@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::console::say;
+use crate::loopback::LOOK_EVERY;
 use crate::part::Part;
 use crate::processes::Identity;
 use crate::tools;
 
 const ORPHANS_END_WITHIN: Duration = Duration::from_secs(12);
+const DIES_WITHIN: Duration = Duration::from_secs(2);
 
 /// The folder of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,10 +148,16 @@ impl Folder {
     pub async fn take(&self) -> anyhow::Result<Taken> {
         fs::create_dir_all(self.logs()).with_context(|| format!("cannot make {}", self.0.display()))?;
         let lock = File::create(self.lock_file())?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(self.already_running()),
-            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the data folder"),
+        let deadline = Instant::now() + DIES_WITHIN;
+        while let Err(error) = lock.try_lock() {
+            match error {
+                // Killed this moment, and not quite gone.
+                TryLockError::WouldBlock if self.running().is_err() && Instant::now() < deadline => {
+                    sleep(LOOK_EVERY).await;
+                }
+                TryLockError::WouldBlock => bail!(self.already_running()),
+                TryLockError::Error(error) => return Err(error).context("cannot lock the data folder"),
+            }
         }
         if let Some(left) = self.read().unwrap_or(None) {
             end_orphans(&left).await;

@@ -73,6 +73,9 @@ async fn a_start_after_the_supervisor_was_killed_finds_its_data() {
     let product = create_product(&gateway, &old_token).await;
 
     instance.supervisor.signal(rustix::process::Signal::KILL);
+    while instance.supervisor.is_alive() {
+        tokio::task::yield_now().await;
+    }
     let (second, instance) = Detached::up(&folder, binaries);
     let gateway = instance.url(Part::Gateway).unwrap();
     assert_eq!(name_of(gateway, &product).await, "Survivor");
