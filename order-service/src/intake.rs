@@ -60,7 +60,7 @@ impl Intake {
         };
         Span::current().record("order_id", order.id.to_string());
         self.store(order, &delivery.detail).await.unwrap_or_else(|fault| {
-            let error = &fault as &(dyn std::error::Error + 'static);
+            let error: &(dyn std::error::Error + 'static) = &fault;
             tracing::warn!(error, "a checkout could not be stored; it comes again");
             Outcome::Again
         })

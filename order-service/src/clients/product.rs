@@ -147,7 +147,7 @@ impl ProductClient {
         };
         let url = self.internal(order, "");
         let answer = self
-            .call(|http| http.request(Method::PUT, url.clone()).json(&hold))
+            .call_inside(|http| http.request(Method::PUT, url.clone()).json(&hold))
             .await?;
         if answer.status().is_success() {
             return Ok(Reserved::Held);
@@ -170,7 +170,7 @@ impl ProductClient {
     /// There was no answer.
     pub async fn commit(&self, order: &OrderId) -> Result<Committed, ProductError> {
         let url = self.internal(order, "/commit");
-        let answer = self.call(|http| http.request(Method::POST, url.clone())).await?;
+        let answer = self.call_inside(|http| http.request(Method::POST, url.clone())).await?;
         if answer.status().is_success() {
             return Ok(Committed::Sold);
         }
@@ -191,7 +191,7 @@ impl ProductClient {
     /// There was no answer.
     pub async fn release(&self, order: &OrderId) -> Result<(), ProductError> {
         let url = self.internal(order, "/release");
-        let answer = self.call(|http| http.request(Method::POST, url.clone())).await?;
+        let answer = self.call_inside(|http| http.request(Method::POST, url.clone())).await?;
         if answer.status().is_success() {
             return Ok(());
         }
@@ -211,7 +211,7 @@ impl ProductClient {
         let ids: Vec<_> = ids.iter().map(ProductId::to_string).collect();
         let mut url = self.at("/v1/products");
         url.query_pairs_mut().append_pair("ids", &ids.join(","));
-        let answer = self.call(|http| http.request(Method::GET, url.clone())).await?;
+        let answer = self.call(|http| http.get(url.clone())).await?;
         let found: Products = read(answer).await?;
         Ok(found.data)
     }
@@ -226,36 +226,42 @@ impl ProductClient {
         url
     }
 
-    /// Tries until there is an answer that says something. A token that is refused is renewed once.
-    async fn call(&self, request: impl Fn(&ClientWithMiddleware) -> RequestBuilder) -> Result<Response, ProductError> {
+    /// A call of an internal route. A token that is refused is renewed once.
+    async fn call_inside(
+        &self,
+        request: impl Fn(&ClientWithMiddleware) -> RequestBuilder,
+    ) -> Result<Response, ProductError> {
         let mut renewed = false;
+        loop {
+            let token = self.token.get().await;
+            let token = token.map_err(|fault| ProductError::Unavailable(fault.into()))?;
+            let answer = self
+                .call(|http| request(http).bearer_auth(token.expose_secret()))
+                .await?;
+            if answer.status() != StatusCode::UNAUTHORIZED || renewed {
+                return Ok(answer);
+            }
+            self.token.renew().await;
+            renewed = true;
+        }
+    }
+
+    /// Tries until there is an answer that says something.
+    async fn call(&self, request: impl Fn(&ClientWithMiddleware) -> RequestBuilder) -> Result<Response, ProductError> {
         let mut attempt = 1;
         loop {
-            let fault: Box<dyn std::error::Error + Send + Sync> = match self.send(&request).await {
-                Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && !renewed => {
-                    self.token.renew().await;
-                    renewed = true;
-                    continue;
-                }
-                Ok(answer) if !is_transient(answer.status()) => return Ok(answer),
-                Ok(answer) => format!("it answered {}", answer.status()).into(),
-                Err(fault) => fault.into(),
-            };
+            let fault: Box<dyn std::error::Error + Send + Sync> =
+                match request(&self.http).timeout(self.timeout).send().await {
+                    Ok(answer) if !is_transient(answer.status()) => return Ok(answer),
+                    Ok(answer) => format!("it answered {}", answer.status()).into(),
+                    Err(fault) => fault.into(),
+                };
             if attempt == ATTEMPTS {
                 return Err(ProductError::Unavailable(fault));
             }
             pause_before(attempt).await;
             attempt += 1;
         }
-    }
-
-    async fn send(
-        &self,
-        request: impl Fn(&ClientWithMiddleware) -> RequestBuilder,
-    ) -> Result<Response, reqwest_middleware::Error> {
-        let token = self.token.get().await?;
-        let request = request(&self.http).timeout(self.timeout);
-        request.bearer_auth(token.expose_secret()).send().await
     }
 }
 

@@ -18,10 +18,10 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::machine::{IllegalTransition, Input, Transition, Verdict};
 use crate::domain::payment::Payment;
 use crate::domain::payment::{PaymentRefusal, PaymentState, Refund, RefundState};
-use crate::domain::state::Status;
-use crate::domain::state::{Action, IllegalTransition, Input, State, Tell, Transition, Verdict};
+use crate::domain::state::{Action, State, Status, Tell};
 use crate::domain::told::{Recorded, Told};
 
 /// An order as it is stored. Only [`Order::apply`] and the intake make new ones.

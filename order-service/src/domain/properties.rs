@@ -10,10 +10,11 @@ use shared::ids::ProductId;
 use shared::money::Money;
 use uuid::Uuid;
 
+use crate::domain::machine::Input;
 use crate::domain::order::{Actor, Applied, Moment, Order};
 use crate::domain::payment::{NextAction, PaymentState, RefundState};
 use crate::domain::placing::Placing;
-use crate::domain::state::{Input, Phase, State, Status};
+use crate::domain::state::{Phase, State, Status};
 use crate::domain::told::Told;
 
 fn usd(minor: i64) -> Money {

@@ -13,11 +13,14 @@ use uuid::Uuid;
 use super::{Delay, Fulfilment, now};
 use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of};
 use crate::clients::product::{Committed, Reserved};
-use crate::domain::order::{Actor, Applied, Order, Step, later};
+use crate::domain::machine::Input;
+use crate::domain::order::{Actor, Applied, Order, Refused, Step, later};
 use crate::domain::payment::PaymentState;
-use crate::domain::state::Input;
 use crate::events;
 use crate::store::{Advanced, StoreError};
+
+/// A failure as the log takes it, with its chain.
+type Cause = dyn std::error::Error + 'static;
 
 /// A go at an order. It may be dropped at any point.
 pub(super) struct Work<'a> {
@@ -88,7 +91,8 @@ impl<'a> Work<'a> {
                 Ok(Go::Rest) => return,
                 Err(fault) => {
                     // It stays due as it was.
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "an order could not be stored");
+                    let error: &Cause = &fault;
+                    tracing::warn!(order_id = %self.stored.id, error, "an order could not be stored");
                     return;
                 }
             }
@@ -239,10 +243,7 @@ impl<'a> Work<'a> {
             Ok(Applied::Changed(after)) => *after,
             Ok(Applied::Unchanged) => return self.look_again(now, order).await,
             Err(refusal) => {
-                tracing::error!(
-                    error = &refusal as &dyn std::error::Error,
-                    "the saga asked for what cannot be"
-                );
+                tell_of_fault(&order, &refusal);
                 return self.look_again(now, order).await;
             }
         };
@@ -340,9 +341,14 @@ impl<'a> Work<'a> {
     }
 }
 
+fn tell_of_fault(order: &Order, refusal: &Refused) {
+    let error: &Cause = refusal;
+    tracing::error!(order_id = %order.id, error, "the saga asked for what cannot be");
+}
+
 fn tell_of_delay(order: &Order, delay: &Delay) {
     let (attempts, order_id) = (order.attempts, order.id);
-    let error = delay as &(dyn std::error::Error + 'static);
+    let error: &Cause = delay;
     DELAYED.add(1, &[]);
     if attempts >= ALARM_AFTER {
         PARKED.add(1, &[]);

@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::read::shown;
 use super::view::OrderView;
 use super::{Desk, error};
+use crate::domain::machine::Input;
 use crate::domain::order::Actor;
-use crate::domain::state::Input;
 
 /// Why somebody decides so.
 #[derive(Debug, Deserr, ToSchema)]

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use deploy_local::payment_sandbox::{Options, PaymentSandbox};
 use deploy_local::{Cloud, Deployment, Event, EventTap, Stack};
 use jiff::Timestamp;
@@ -252,6 +254,60 @@ impl Shop {
         }
     }
 
+    /// The same, and its message is gone too.
+    pub(crate) async fn settled_and_done(&self, order: &Value) {
+        self.settled(order).await;
+        self.queue_is_empty().await;
+    }
+
+    /// Waits until the intake queue holds nothing, neither waiting nor in work.
+    pub(crate) async fn queue_is_empty(&self) {
+        self.queue_holds("PROCESSING_QUEUE_URL", 0).await;
+    }
+
+    /// Waits until there are that many dead letters.
+    pub(crate) async fn dead_letters(&self, count: usize) {
+        self.queue_holds("PROCESSING_DLQ_URL", count).await;
+    }
+
+    async fn queue_holds(&self, queue: &str, count: usize) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let request = self.deployment.sqs().get_queue_attributes();
+            let answer = request
+                .queue_url(self.deployment.setting(queue).unwrap())
+                .attribute_names(QueueAttributeName::All)
+                .send()
+                .await
+                .unwrap();
+            let held: usize = [
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            ]
+            .iter()
+            .map(|name| answer.attributes().unwrap()[name].parse::<usize>().unwrap())
+            .sum();
+            if held == count {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{queue} holds {held}, not {count}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until an order has been tried that often in vain.
+    pub(crate) async fn tried(&self, order: &Value, times: u64) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let item = self.item(order).await.unwrap_or_default();
+            if item["attempts"].as_u64().unwrap_or_default() >= times {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{item:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The payments of an order as (status, captured, refunded).
     pub(crate) fn paid(&self, order: &Value) -> Vec<(&'static str, i64, i64)> {
         let intents = self.payments.intents();
@@ -294,15 +350,37 @@ impl Service {
 
     /// The order as soon as its status is that.
     pub(crate) async fn comes_to(&self, token: &str, order: &Value, status: &str) -> Value {
+        self.shows(token, order, |shown| shown["status"] == status).await
+    }
+
+    /// The order as soon as it is there and looks like that.
+    pub(crate) async fn shows(&self, token: &str, order: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/v1/orders/{}", order.as_str().unwrap());
         let deadline = Instant::now() + SOON;
         loop {
-            let shown = self.read(token, order).await;
-            if shown["status"] == status {
+            let answer = self.get(&path, token).send().await.unwrap();
+            let shown: Value = answer.json().await.unwrap();
+            if wanted(&shown) {
                 return shown;
             }
-            assert!(Instant::now() < deadline, "not {status}: {shown:#}");
+            assert!(Instant::now() < deadline, "{shown:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The order once nothing is left to do about it.
+    pub(crate) async fn settles(&self, shop: &Shop, token: &str, order: &Value) -> Value {
+        shop.settled(order).await;
+        self.read(token, order).await
+    }
+
+    /// Posts a form, as a customer's browser does.
+    pub(crate) async fn browse(&self, url: &str, form: &'static str) -> Response {
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.body(form).send().await.unwrap()
     }
 
     /// Stops it as a deployment would.
@@ -325,6 +403,44 @@ impl Drop for Service {
             runtime.shutdown_background();
         }
     }
+}
+
+/// What this process logs from now on, as the services would.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log of this process, with all that our own code says.
+pub(crate) fn logged() -> Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    let log = LOG.get_or_init(|| {
+        let log = Log::default();
+        let written = log.clone();
+        let levels = "info,order_service=trace,shared=trace";
+        let lines = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(levels)
+            .with_writer(move || written.clone());
+        lines.init();
+        log
+    });
+    log.clone()
 }
 
 pub(crate) fn customer(name: &str) -> String {

@@ -9,7 +9,19 @@
     reason = "a test that cannot go on ends there"
 )]
 
+mod acceptance;
+mod access;
+mod budgets;
+mod cancel;
 mod confirmed;
+mod cuts;
+mod failures;
 mod harness;
+mod intake;
+mod keys;
+mod lists;
+mod openapi;
+mod payments;
 mod products;
 mod seam;
+mod together;

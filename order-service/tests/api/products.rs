@@ -25,7 +25,6 @@ struct Shop {
     away: bool,
     /// Tokens but this one are refused.
     token: u32,
-    calls: Vec<String>,
 }
 
 struct Product {
@@ -131,11 +130,13 @@ impl Products {
     /// A hold that ran out, as the real service's sweeper ends it.
     pub(crate) fn expire(&self, order: &str) {
         let mut shop = self.shop();
-        let _ = shop.release(order);
-    }
-
-    pub(crate) fn calls(&self) -> Vec<String> {
-        self.shop().calls.clone()
+        if shop
+            .reservations
+            .get(order)
+            .is_some_and(|reservation| reservation.state == State::Held)
+        {
+            let _ = shop.release(order);
+        }
     }
 
     fn shop(&self) -> MutexGuard<'_, Shop> {
@@ -245,9 +246,8 @@ async fn token(shop: Data) -> HttpResponse {
     HttpResponse::Ok().json(json!({"access_token": format!("token-{token}"), "expires_in": 3600}))
 }
 
-/// Notes the call; what refuses it, if anything does.
-fn at_the_door(shop: &mut Shop, request: &HttpRequest) -> Option<HttpResponse> {
-    shop.calls.push(format!("{} {}", request.method(), request.path()));
+/// What refuses a call of an internal route, if anything does.
+fn at_the_door(shop: &Shop, request: &HttpRequest) -> Option<HttpResponse> {
     if shop.away {
         return Some(HttpResponse::ServiceUnavailable().finish());
     }
@@ -258,10 +258,10 @@ fn at_the_door(shop: &mut Shop, request: &HttpRequest) -> Option<HttpResponse> {
     (token != Some(&format!("Bearer token-{}", shop.token))).then(|| HttpResponse::Unauthorized().finish())
 }
 
-async fn products(shop: Data, request: HttpRequest, query: web::Query<HashMap<String, String>>) -> HttpResponse {
-    let mut shop = shop.lock().unwrap();
-    if let Some(refusal) = at_the_door(&mut shop, &request) {
-        return refusal;
+async fn products(shop: Data, query: web::Query<HashMap<String, String>>) -> HttpResponse {
+    let shop = shop.lock().unwrap();
+    if shop.away {
+        return HttpResponse::ServiceUnavailable().finish();
     }
     let ids: Vec<Uuid> = query["ids"].split(',').map(|id| id.parse().unwrap()).collect();
     let found = ids.iter().filter_map(|id| {
@@ -278,7 +278,7 @@ async fn products(shop: Data, request: HttpRequest, query: web::Query<HashMap<St
 
 async fn hold(shop: Data, request: HttpRequest, order: web::Path<String>, body: web::Json<Hold>) -> HttpResponse {
     let mut shop = shop.lock().unwrap();
-    if let Some(refusal) = at_the_door(&mut shop, &request) {
+    if let Some(refusal) = at_the_door(&shop, &request) {
         return refusal;
     }
     assert!(
@@ -293,7 +293,7 @@ async fn hold(shop: Data, request: HttpRequest, order: web::Path<String>, body: 
 
 async fn step(shop: Data, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let mut shop = shop.lock().unwrap();
-    if let Some(refusal) = at_the_door(&mut shop, &request) {
+    if let Some(refusal) = at_the_door(&shop, &request) {
         return refusal;
     }
     match path.1.as_str() {

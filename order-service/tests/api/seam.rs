@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -24,6 +25,7 @@ pub(crate) struct Seam(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cut: Option<(usize, Cut)>,
+    refused: Option<&'static str>,
     told: Mutex<Told>,
     dead: watch::Sender<bool>,
 }
@@ -31,8 +33,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Told {
     calls: Vec<String>,
-    written: f64,
-    writes: usize,
+    written: Vec<f64>,
+    queried: Vec<f64>,
 }
 
 /// How a call is cut off.
@@ -47,17 +49,23 @@ pub(crate) enum Cut {
 impl Seam {
     /// One that only looks.
     pub(crate) fn new() -> Self {
-        Self::made(None)
+        Self::made(None, None)
+    }
+
+    /// One that lets no call of that name out.
+    pub(crate) fn refusing(call: &'static str) -> Self {
+        Self::made(None, Some(call))
     }
 
     /// One that ends at the n-th call of the workflow, counted from 0.
     pub(crate) fn cut_at(n: usize, cut: Cut) -> Self {
-        Self::made(Some((n, cut)))
+        Self::made(Some((n, cut)), None)
     }
 
-    fn made(cut: Option<(usize, Cut)>) -> Self {
+    fn made(cut: Option<(usize, Cut)>, refused: Option<&'static str>) -> Self {
         Self(Arc::new(Inner {
             cut,
+            refused,
             told: Mutex::default(),
             dead: watch::Sender::new(false),
         }))
@@ -77,10 +85,14 @@ impl Seam {
         self.0.told.lock().unwrap().calls.clone()
     }
 
-    /// Write units that the table charged, and writes.
-    pub(crate) fn written(&self) -> (f64, usize) {
-        let told = self.0.told.lock().unwrap();
-        (told.written, told.writes)
+    /// Write units that the table charged, for each write.
+    pub(crate) fn written(&self) -> Vec<f64> {
+        self.0.told.lock().unwrap().written.clone()
+    }
+
+    /// Read units that the table charged, for each query.
+    pub(crate) fn queried(&self) -> Vec<f64> {
+        self.0.told.lock().unwrap().queried.clone()
     }
 
     /// Comes back when the process has been cut off.
@@ -88,14 +100,13 @@ impl Seam {
         self.0.dead.subscribe().wait_for(|dead| *dead).await.unwrap();
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
-        *self.0.dead.borrow()
-    }
-
     /// What happens to a call: polling for work is none of the workflow's.
     fn arrives(&self, call: &str) -> Fate {
         if *self.0.dead.borrow() {
             return Fate::Cut(Cut::Before);
+        }
+        if self.0.refused == Some(call) {
+            return Fate::Refused;
         }
         if ["ReceiveMessage", "Query", "GetItem", "ChangeMessageVisibility"].contains(&call) || call.contains("jwks") {
             return Fate::Goes;
@@ -113,22 +124,26 @@ impl Seam {
     }
 
     fn charge(&self, call: &str, answer: &[u8]) {
-        if !["PutItem", "UpdateItem"].contains(&call) {
-            return;
-        }
         let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
         let figures = &answer["ConsumedCapacity"];
-        let units = figures["WriteCapacityUnits"]
-            .as_f64()
-            .or(figures["CapacityUnits"].as_f64());
+        let units = |kind: &str| {
+            figures[kind]
+                .as_f64()
+                .or(figures["CapacityUnits"].as_f64())
+                .unwrap_or_default()
+        };
         let mut told = self.0.told.lock().unwrap();
-        told.written += units.unwrap_or_default();
-        told.writes += 1;
+        match call {
+            "PutItem" | "UpdateItem" => told.written.push(units("WriteCapacityUnits")),
+            "Query" => told.queried.push(units("ReadCapacityUnits")),
+            _ => {}
+        }
     }
 }
 
 enum Fate {
     Goes,
+    Refused,
     Cut(Cut),
 }
 
@@ -161,6 +176,7 @@ impl HttpConnector for AwsConnector {
             let call = target.rsplit('.').next().unwrap_or_default().to_owned();
             match this.seam.arrives(&call) {
                 Fate::Goes => {}
+                Fate::Refused => return Err(ConnectorError::io("nothing gets out".into())),
                 Fate::Cut(Cut::Before) => {
                     this.seam.die();
                     pending::<()>().await;
@@ -174,7 +190,7 @@ impl HttpConnector for AwsConnector {
                 }
             }
             let mut answer: HttpResponse = this.inner.call(request).await?;
-            if call.ends_with("Item") {
+            if call.ends_with("Item") || call == "Query" {
                 let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
                 let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
                 this.seam.charge(&call, &bytes);
@@ -196,6 +212,9 @@ impl Middleware for Seam {
         let call = format!("{} {}", request.method(), request.url().path());
         match self.arrives(&call) {
             Fate::Goes => next.run(request, extensions).await,
+            Fate::Refused => Err(reqwest_middleware::Error::middleware(std::io::Error::other(
+                "nothing gets out",
+            ))),
             Fate::Cut(cut) => {
                 if cut == Cut::After {
                     let _ = next.run(request, extensions).await?.bytes().await;

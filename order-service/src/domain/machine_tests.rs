@@ -3,6 +3,7 @@
 use strum::IntoEnumIterator;
 
 use super::*;
+use crate::domain::state::Phase;
 
 const ANSWER_BY: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -120,10 +121,8 @@ fn expected(state: State, input: &str) -> Result<Option<(State, Vec<Tell>)>, ()>
         (Confirming(_), "fulfilled") => go(Confirmed, &[Tell::Confirmed]),
         (Confirming(from), "cancel") => go(Cancelling(from), &[]),
         (Confirming(Accepting), "accept") => Ok(None),
-        (Failing(_, why), "undone" | "undone, refunded") => match why {
-            Why::Rejected => go(Failed(why), &[Tell::Rejected]),
-            _ => go(Failed(why), &[Tell::Failed]),
-        },
+        (Failing(_, Why::Rejected), "undone" | "undone, refunded") => go(Failed(Why::Rejected), &[Tell::Rejected]),
+        (Failing(_, why), "undone" | "undone, refunded") => go(Failed(why), &[Tell::Failed]),
         (Cancelling(Unplaced), "undone" | "undone, refunded") => go(Cancelled, &[Tell::Failed, Tell::Cancelled]),
         (Cancelling(_), "undone") => go(Cancelled, &[Tell::Cancelled]),
         (Cancelling(_), "undone, refunded") => go(Cancelled, &[Tell::Refunded, Tell::Cancelled]),
