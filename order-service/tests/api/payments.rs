@@ -167,14 +167,10 @@ async fn a_payment_that_was_voided_before_it_began_can_never_be_authorized() {
 #[case("pm_slow")]
 #[case("pm_lost")]
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_unknown_until_it_does(#[case] method: &str) {
+async fn an_answer_that_is_late_or_lost_is_found_out_by_asking_again(#[case] method: &str) {
     let till = Till::open("sk_test_sandbox", Duration::from_millis(100));
     let first = till.client.authorize(till.of(None), &token(method), 1).await;
     let mut outcome = first.map(|answer| answer.outcome);
-    assert!(
-        matches!(outcome, Err(PaymentError::Unknown(_) | PaymentError::Busy)),
-        "{outcome:?}"
-    );
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while outcome.is_err() {
         assert!(std::time::Instant::now() < deadline, "{outcome:?}");
