@@ -34,6 +34,8 @@ impl Drop for Detached {
         if self.0.running().is_ok() {
             let _ = harness::local(&self.0).arg("down").output();
         }
+        // Also ends what a test left that killed the supervisor and failed before the next start.
+        let _ = harness::local(&self.0).args(["reset", "--yes"]).output();
     }
 }
 
@@ -84,8 +86,10 @@ async fn a_start_after_the_supervisor_was_killed_finds_its_data() {
         .get(format!("{gateway}/v1/orders?customer_id=me"))
         .bearer_auth(old_token);
     assert_eq!(patiently(orders).await.0, StatusCode::OK);
-    drop((first, second));
+    let down = harness::local(&folder).arg("down").output().unwrap();
+    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert!(folder.running().is_err());
+    drop((first, second));
 }
 
 #[tokio::test(flavor = "multi_thread")]
