@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
 use self::work::Work;
@@ -251,7 +251,7 @@ impl Fulfilment {
     /// A go at an order on a task of its own, for as long as it has a place.
     fn spawn(self: &Arc<Self>, order: Order, place: OwnedSemaphorePermit) {
         let fulfilment = Arc::clone(self);
-        let span = info_span!(parent: Span::current(), "order.fulfil", order_id = %order.id);
+        let span = info_span!("order.fulfil", order_id = %order.id);
         self.running.spawn_on(
             async move {
                 fulfilment.go(order).await;

@@ -19,8 +19,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::machine::{IllegalTransition, Input, Transition, Verdict};
-use crate::domain::payment::Payment;
-use crate::domain::payment::{PaymentRefusal, PaymentState, Refund, RefundState};
+use crate::domain::payment::{Payment, PaymentRefusal, PaymentState, Refund, RefundState};
 use crate::domain::state::{Action, State, Status, Tell};
 use crate::domain::told::{Recorded, Told};
 

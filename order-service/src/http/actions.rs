@@ -7,7 +7,6 @@ use actix_web::{HttpResponse, post, web};
 use deserr::Deserr;
 use shared::auth::{Caller, Merchant};
 use shared::body::{FieldErrors, Invalid, Json};
-use shared::etag::IfNoneMatch;
 use shared::ids::OrderId;
 use shared::problem::{Problem, ProblemBody};
 use thiserror::Error;
@@ -90,10 +89,9 @@ pub(crate) async fn cancel_order(
     caller: Caller,
     id: web::Path<OrderId>,
     body: Json<Because>,
-    seen: IfNoneMatch,
 ) -> Result<HttpResponse, Problem> {
     let reason = body.0.reason.0;
-    desk.act(&caller, &id, Input::Cancel { reason }, &seen).await
+    desk.act(&caller, &id, Input::Cancel { reason }).await
 }
 
 /// Accept an order
@@ -119,9 +117,8 @@ pub(crate) async fn accept_order(
     desk: web::Data<Desk>,
     merchant: Merchant,
     id: web::Path<OrderId>,
-    seen: IfNoneMatch,
 ) -> Result<HttpResponse, Problem> {
-    desk.act(&merchant.0, &id, Input::Accept, &seen).await
+    desk.act(&merchant.0, &id, Input::Accept).await
 }
 
 /// Reject an order
@@ -151,20 +148,13 @@ pub(crate) async fn reject_order(
     merchant: Merchant,
     id: web::Path<OrderId>,
     body: Json<Because>,
-    seen: IfNoneMatch,
 ) -> Result<HttpResponse, Problem> {
     let reason = body.0.reason.0;
-    desk.act(&merchant.0, &id, Input::Reject { reason }, &seen).await
+    desk.act(&merchant.0, &id, Input::Reject { reason }).await
 }
 
 impl Desk {
-    async fn act(
-        &self,
-        caller: &Caller,
-        id: &OrderId,
-        input: Input,
-        seen: &IfNoneMatch,
-    ) -> Result<HttpResponse, Problem> {
+    async fn act(&self, caller: &Caller, id: &OrderId, input: Input) -> Result<HttpResponse, Problem> {
         Span::current().record("order_id", id.to_string());
         let order = self.order_for(caller, id).await?;
         let actor = if order.customer == *caller.id() {
@@ -173,6 +163,6 @@ impl Desk {
             Actor::Merchant
         };
         let order = self.fulfilment.act(order, input, actor).await.map_err(error::act)?;
-        shown(caller, &order, seen)
+        shown(caller, &order, None)
     }
 }

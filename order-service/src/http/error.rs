@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use shared::body::FieldErrors;
 use shared::ids::{OrderId, ProductId};
+use shared::money::MoneyError;
 use shared::problem::Problem;
 
 use crate::clients::product::ProductError;
@@ -52,13 +53,14 @@ pub(super) fn invalid_order(error: InvalidOrder) -> Problem {
     match error {
         InvalidOrder::NoLines => no_items().into(),
         InvalidOrder::TooManyLines { .. } => too_many_items().into(),
-        InvalidOrder::Money(_) => {
+        InvalidOrder::Money(MoneyError::Overflow) => {
             FieldErrors::at("#/items", "amount_too_large", "all of this together costs too much").into()
         }
         // These come from the product service, not from the client.
-        InvalidOrder::RepeatedProduct | InvalidOrder::NegativePrice | InvalidOrder::TotalMismatch { .. } => {
-            Problem::internal(error)
-        }
+        InvalidOrder::Money(MoneyError::CurrencyMismatch { .. })
+        | InvalidOrder::RepeatedProduct
+        | InvalidOrder::NegativePrice
+        | InvalidOrder::TotalMismatch { .. } => Problem::internal(error),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct OrderQuery {
     ),
     responses(
         (status = 200, description = "A page", body = Page<OrderSummary>, headers(("Link" = String, description = "`rel=\"next\"`, where there is a next page"))),
-        (status = 400, description = "`invalid_request` (`errors` names each wrong parameter), `invalid_cursor`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_request` (`errors` names each wrong parameter), `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: somebody else's, or a service's token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),

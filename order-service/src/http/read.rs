@@ -30,6 +30,7 @@ use crate::domain::order::Order;
             ("Preference-Applied" = String, description = "The `wait` that was kept to"),
         )),
         (status = 304, description = "It is as the client has it"),
+        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: a service's token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
@@ -55,7 +56,7 @@ pub(crate) async fn read_order(
     if let Some(wait) = waits {
         order = until_decided(&desk, order, wait, changes).await?;
     }
-    let mut answer = shown(&caller, &order, &seen)?;
+    let mut answer = shown(&caller, &order, Some(&seen))?;
     if let Some(applied) = waits.and_then(Wait::applied) {
         answer
             .headers_mut()
@@ -64,8 +65,8 @@ pub(crate) async fn read_order(
     Ok(answer)
 }
 
-/// The order as this caller sees it.
-pub(super) fn shown(caller: &Caller, order: &Order, seen: &IfNoneMatch) -> Result<HttpResponse, Problem> {
+/// The order as this caller sees it, unless they have `seen` it so.
+pub(super) fn shown(caller: &Caller, order: &Order, seen: Option<&IfNoneMatch>) -> Result<HttpResponse, Problem> {
     debug_assert!(may_see(caller, order), "whoever is shown an order may see it");
     let viewer = if caller.is_merchant() {
         Viewer::Merchant
@@ -75,7 +76,7 @@ pub(super) fn shown(caller: &Caller, order: &Order, seen: &IfNoneMatch) -> Resul
     let body = serde_json::to_vec(&OrderView::of(order, viewer)).map_err(Problem::internal)?;
     let digest = Fingerprint::of(&[&body]);
     let tag = ETag::new(digest.as_str().get(..32).unwrap_or_default());
-    if seen.has(&tag) {
+    if seen.is_some_and(|seen| seen.has(&tag)) {
         return Ok(HttpResponse::NotModified()
             .insert_header((header::ETAG, tag.header()))
             .finish());

@@ -120,3 +120,30 @@ async fn somebody_elses_order_cannot_be_cancelled_nor_told_from_a_missing_one() 
     );
     assert_eq!(service.read(&customer("ada"), id).await["status"], "pending");
 }
+
+#[tokio::test]
+async fn an_order_can_be_cancelled_while_its_payment_is_under_way() {
+    let (shop, service) = Shop::with_service().await;
+    let tea = shop.products.add(500, 10);
+    let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_slow"));
+    let id = &checkout["order_id"];
+    shop.publish(&checkout).await;
+    let deadline = std::time::Instant::now() + crate::harness::SOON;
+    while shop.paid(id) != [("processing", 0, 0)] {
+        assert!(std::time::Instant::now() < deadline, "{:?}", shop.paid(id));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+
+    assert_eq!(cancel(&service, id, &customer("ada")).await.status(), 200);
+    let order = service.settles(&shop, &customer("ada"), id).await;
+    assert_eq!(order["status"], "cancelled");
+    assert_eq!(shop.paid(id), [("canceled", 0, 0)]);
+    assert_eq!(
+        shop.products.stock(tea),
+        Stock {
+            on_hand: 10,
+            reserved: 0
+        }
+    );
+    assert_eq!(shop.told(id).await, ["OrderFailed", "OrderCancelled"]);
+}
