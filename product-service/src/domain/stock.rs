@@ -279,7 +279,7 @@ impl Stock {
     /// One with these counters, or none where they contradict each other.
     #[must_use]
     pub fn with_counters(self, on_hand: u32, reserved: u32) -> Option<Self> {
-        (reserved <= on_hand).then(|| Self {
+        (reserved <= on_hand).then_some(Self {
             on_hand,
             reserved,
             ..self

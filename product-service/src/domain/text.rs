@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use deserr::Deserr;
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, Map, MergeWithError, Value, ValueKind, ValuePointerRef,
+    take_cf_content,
+};
 use serde::{Deserialize, Serialize};
 use shared::body::{FieldErrors, Invalid};
 use thiserror::Error;
@@ -179,9 +182,8 @@ fn check_image_url(text: &str) -> Result<(), InvalidText> {
 
 /// Further properties of a product, by name: at most 50, names of 1 to 64 characters, values of at
 /// most 500.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
-#[deserr(try_from(BTreeMap<String, String>) = Attributes::try_from -> InvalidText, error = FieldErrors)]
 #[schema(value_type = BTreeMap<String, String>, example = json!({"origin": "Assam"}))]
 pub struct Attributes(BTreeMap<String, String>);
 
@@ -190,6 +192,38 @@ impl Attributes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// By hand, since deserr's own reading of a map forgets the values that were wrong.
+impl Deserr<FieldErrors> for Attributes {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef<'_>,
+    ) -> Result<Self, FieldErrors> {
+        let Value::Map(map) = value else {
+            let wrong = ErrorKind::IncorrectValueKind {
+                actual: value,
+                accepted: &[ValueKind::Map],
+            };
+            return Err(take_cf_content(FieldErrors::error(None, wrong, location)));
+        };
+        let mut read = BTreeMap::new();
+        let mut errors = None;
+        for (name, value) in map.into_iter() {
+            let place = location.push_key(&name);
+            let value: Result<String, FieldErrors> = String::deserialize_from_value(value.into_value(), place);
+            match value {
+                Ok(value) => {
+                    read.insert(name, value);
+                }
+                Err(wrong) => errors = Some(take_cf_content(FieldErrors::merge(errors, wrong, place))),
+            }
+        }
+        match errors {
+            Some(errors) => Err(errors),
+            None => Self::try_from(read).map_err(|wrong| take_cf_content(FieldErrors::merge(None, wrong, location))),
+        }
     }
 }
 

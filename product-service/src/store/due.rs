@@ -29,10 +29,12 @@ pub struct Lease {
     due: Due,
 }
 
+/// The pause after the first try that failed; it doubles with each.
+const FIRST_PAUSE_MS: i64 = 1000;
 /// The longest pause between two tries.
 const LONGEST_PAUSE_MS: i64 = 15 * 60 * 1000;
-/// The shortest: as long as a try may take.
-const SHORTEST_PAUSE_MS: i64 = 20 * 1000;
+/// Longer than a try takes.
+const LEASE_MS: i64 = 20 * 1000;
 
 impl Store {
     /// What was due in a shard by now, the oldest first, `most` at most.
@@ -73,9 +75,7 @@ impl Store {
         )
         .when("#due_at = :was")
         .number("was", due.due_at)
-        // Longer than a try takes. How often it was tried is known only afterwards, so that the pause
-        // grows with the next lease.
-        .number("until", now.as_millisecond().saturating_add(SHORTEST_PAUSE_MS))
+        .number("until", now.as_millisecond().saturating_add(LEASE_MS))
         .number("none", 0)
         .number("one", 1);
         let item = match self.update(write).await {
@@ -87,7 +87,7 @@ impl Store {
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(1);
         let due = Due {
-            due_at: now.as_millisecond().saturating_add(SHORTEST_PAUSE_MS),
+            due_at: now.as_millisecond().saturating_add(LEASE_MS),
             ..due
         };
         let (outbox, expired) = left_to_do(&due.key, item, now)?;
@@ -106,7 +106,7 @@ impl Store {
     /// # Errors
     /// The table does not answer; the item is due again when its lease ends.
     pub async fn put_off(&self, lease: Lease, now: Timestamp) -> Result<(), StoreError> {
-        let pause = SHORTEST_PAUSE_MS.saturating_mul(1 << lease.attempts.min(10));
+        let pause = FIRST_PAUSE_MS.saturating_mul(1 << lease.attempts.clamp(1, 11).saturating_sub(1));
         let write = Write::update(lease.due.key.item(), "SET #due_at = :next")
             .when("#due_at = :was")
             .number("was", lease.due.due_at)

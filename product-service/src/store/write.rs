@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -200,19 +199,17 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match sent {
-            Ok(answer) => Ok(answer.attributes.unwrap_or_default()),
-            Err(error) => Err(match &error {
-                SdkError::ServiceError(refused) => match refused.err() {
-                    UpdateItemError::ConditionalCheckFailedException(old) => {
-                        NotWritten::Refused(vec![Refusal::Condition(old.item.clone())])
-                    }
-                    UpdateItemError::TransactionConflictException(_) => NotWritten::Refused(vec![Refusal::Conflict]),
-                    _ => NotWritten::Failed(error.into()),
-                },
-                _ => NotWritten::Failed(error.into()),
-            }),
+        let error = match sent {
+            Ok(answer) => return Ok(answer.attributes.unwrap_or_default()),
+            Err(error) => error,
+        };
+        if let Some(UpdateItemError::ConditionalCheckFailedException(old)) = error.as_service_error() {
+            return Err(NotWritten::Refused(vec![Refusal::Condition(old.item.clone())]));
         }
+        if let Some(UpdateItemError::TransactionConflictException(_)) = error.as_service_error() {
+            return Err(NotWritten::Refused(vec![Refusal::Conflict]));
+        }
+        Err(NotWritten::Failed(error.into()))
     }
 
     /// A delete alone; true if it was done, false if its condition did not hold. One round trip.
@@ -231,21 +228,17 @@ impl Store {
             .set_expression_attribute_values(values)
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) => match &error {
-                SdkError::ServiceError(refused)
-                    if matches!(
-                        refused.err(),
-                        DeleteItemError::ConditionalCheckFailedException(_)
-                            | DeleteItemError::TransactionConflictException(_)
-                    ) =>
-                {
-                    Ok(false)
-                }
-                _ => Err(error.into()),
-            },
-        }
+        let error = match sent {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        let refused = matches!(
+            error.as_service_error(),
+            Some(
+                DeleteItemError::ConditionalCheckFailedException(_) | DeleteItemError::TransactionConflictException(_)
+            )
+        );
+        if refused { Ok(false) } else { Err(error.into()) }
     }
 
     /// All of these or none: one round trip, twice the units. The SDK gives each call a token of its
@@ -262,9 +255,7 @@ impl Store {
             .send()
             .await;
         let Err(error) = sent else { return Ok(()) };
-        if let SdkError::ServiceError(refused) = &error
-            && let TransactWriteItemsError::TransactionCanceledException(cancelled) = refused.err()
-        {
+        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
             return Err(refusals(cancelled.cancellation_reasons()));
         }
         Err(NotWritten::Failed(error.into()))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -20,6 +21,8 @@ pub(crate) enum Fate {
     Passes,
     /// It arrives and takes effect; its answer is lost.
     AnswerLost,
+    /// It takes half a second.
+    Slow,
     /// Somebody else was writing one of its items.
     Conflict,
     /// It is throttled.
@@ -143,6 +146,13 @@ impl HttpConnector for Connector {
                 HttpConnectorFuture::new(async move {
                     arrives.await?;
                     Err(ConnectorError::io("the connection was cut".into()))
+                })
+            }
+            Fate::Slow => {
+                let inner = self.inner.clone();
+                HttpConnectorFuture::new(async move {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    inner.call(request).await
                 })
             }
             Fate::Conflict => answer(400, conflict(&body)),

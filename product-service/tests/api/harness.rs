@@ -23,6 +23,9 @@ use crate::faults::Faults;
 /// Long enough for a busy machine; only a test that fails waits for it.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// Thousands of rows, on a machine that builds something else meanwhile.
+const IMPORT: Duration = Duration::from_secs(300);
+
 /// A running product service with its table and bus.
 pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
@@ -192,7 +195,7 @@ impl Shop {
     pub(crate) async fn import(&self, lines: &str) -> Vec<Value> {
         let request = self.request(As::Merchant, Method::POST, "/v1/products/import");
         let request = request.header("content-type", "application/x-ndjson");
-        let answer = sent(request.body(lines.to_owned())).await;
+        let answer = sent(request.body(lines.to_owned()).timeout(IMPORT)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.lines()
     }

@@ -1,7 +1,23 @@
 //! The product service over HTTP: a real server, its own table, its own bus.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on ends there"
+)]
+
 mod faults;
 mod harness;
 
+mod budgets;
 mod contract;
+mod edge;
+mod events;
+mod failures;
+mod lists;
+mod preconditions;
 mod products;
+mod reservations;
+mod stock;
+mod transfer;

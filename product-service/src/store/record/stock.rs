@@ -161,6 +161,8 @@ pub(in super::super) fn counted(id: ProductId, on_hand: OnHand, versions: Option
         .number("one", 1)
         .text("nonce", nonce);
     if let Some(versions) = versions {
+        // No version is 0: where the client names none that could be, none matches.
+        let versions = if versions.is_empty() { &[0] } else { versions };
         let mut names = Vec::new();
         for (n, version) in versions.iter().enumerate() {
             write = write.number(&format!("version{n}"), *version);
