@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod baskets;
+mod chain;
 pub mod checkout;
 pub mod clients;
 pub mod clock;

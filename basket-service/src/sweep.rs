@@ -40,10 +40,19 @@ impl Sweeper {
         let due = self.store.due(shard, now, i32::try_from(BATCH).unwrap_or(1)).await?;
         let mut entries = Vec::new();
         for one in &due {
-            let Some(basket) = self.store.lease(one, |under_way| self.next(now, under_way)).await? else {
-                continue;
-            };
-            entries.extend(entry(&basket, now));
+            match self.store.lease(one, |under_way| self.next(now, under_way)).await {
+                Ok(Some(basket)) => entries.extend(entry(&basket, now)),
+                Ok(None) => {}
+                // One that cannot be read must not keep the others of its shard from being asked for.
+                Err(StoreError::Corrupt(error)) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::error!(
+                        error,
+                        "a basket with a checkout under way cannot be read; it needs a person"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.publisher.publish(&entries).await;
         Ok(if due.len() < BATCH {

@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use tracing::Instrument;
 use url::Url;
 
+use crate::chain::chain;
 use crate::domain::Offer;
 
 /// Where the product service is and how long it gets.
@@ -258,17 +259,6 @@ impl Caller {
             .map(|record| (record.id, record.into()))
             .collect())
     }
-}
-
-/// An error with what is behind it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl From<Record> for Product {

@@ -17,8 +17,8 @@ use super::{Basket, MAX_LINES, Snapshot};
 
 /// Settled checkouts that a basket remembers, so that their keys answer the same again.
 const REMEMBERED: usize = 10;
-/// Lines that the remembered checkouts keep together, the newest one's in any case: each write pays
-/// for the whole item.
+/// Lines that the checkouts keep together, the newest one's in any case: each write pays for the whole
+/// item, and an item holds 400 KB.
 const REMEMBERED_LINES: usize = 12;
 
 /// What the customer asks for.
@@ -321,10 +321,10 @@ impl Basket {
         let mut after = self.clone();
         after.lines.clear();
         after.settled.truncate(REMEMBERED);
-        let mut kept = 0;
-        for (newer, settled) in after.settled.iter_mut().enumerate() {
+        let mut kept = priced.lines.len();
+        for settled in &mut after.settled {
             kept += settled.checkout.lines.len();
-            if newer > 0 && kept > REMEMBERED_LINES {
+            if kept > REMEMBERED_LINES {
                 settled.checkout.lines.clear();
             }
         }

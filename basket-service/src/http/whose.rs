@@ -38,6 +38,8 @@ impl FromRequest for Usable {
             match (named, caller.await?.0) {
                 (Named::Guest(id), _) => Ok(Self(BasketId::Guest(id))),
                 (Named::Customer(name), Some(caller)) => Ok(Self(BasketId::Customer(own(&name, &caller)?))),
+                // A guest's id that cannot have been given out.
+                (Named::Customer(name), None) if name.starts_with("g_") => Err(error::no_such_basket()),
                 (Named::Customer(_), None) => Err(error::token_required()),
             }
         })

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use thiserror::Error;
 
 use super::Corrupt;
+use crate::chain::chain;
 
 /// Why the table could not be asked. Never a sign that something is not there.
 #[derive(Debug, Error)]
@@ -71,11 +72,13 @@ const BUSY: [&str; 6] = [
     "ReplicatedWriteConflictException",
 ];
 
+/// It keeps what the error displays, never its `Debug`: that holds the raw answer, and an item of ours
+/// can hold an address and a payment token.
 pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let told = DisplayErrorContext(&error).to_string();
+    let told = chain(&error);
     if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("TransactionConflictException") {
         return StoreError::Contended(told);
     }

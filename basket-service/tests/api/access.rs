@@ -56,6 +56,10 @@ async fn an_id_that_was_never_given_out_is_not_found() {
             .await
             .refused(404, "not_found");
     }
+    for malformed in ["g_", "g_0123", "g_0123456789ABCDEF0123456789ABCDEF"] {
+        let path = format!("/v1/baskets/{malformed}");
+        shop.get(As::Nobody, &path).await.refused(404, "not_found");
+    }
     assert!(
         shop.item(&format!("G#{unknown}")).await.is_none(),
         "nothing may have been made"

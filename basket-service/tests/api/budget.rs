@@ -1,8 +1,10 @@
 //! What each operation costs: round trips, read units and write units, exactly. A change that makes
 //! one of them dearer fails here.
 
-use basket_service::store::{Answered, Store};
+use basket_service::domain::BasketId;
+use basket_service::store::{Answered, Due, Store};
 use basket_service::sweep::Sweeper;
+use deploy_local::Cloud;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::capacity::{Bill, Consumed, units};
@@ -62,8 +64,15 @@ async fn a_merge_costs_what_it_may() {
     let guest = shop.guest().await;
     shop.add(As::Nobody, &guest, tea, 1).await.expect(200);
     let merge = || shop.post(ADA, "/v1/baskets/me/merge", json!({"from": guest}));
-    assert_eq!(merge().await.bill(), ("2", "2", "4"));
-    assert_eq!(merge().await.bill(), ("1", "2", "0"), "again");
+    for (round_trips, written) in [("2", "4"), ("1", "0")] {
+        let merged = merge().await;
+        let (actual_trips, read, actual_written) = merged.bill();
+        assert_eq!((actual_trips, actual_written), (round_trips, written));
+        // What ministack says of a batch is wrong; dynoxide and DynamoDB say it right.
+        if Cloud::for_tests().tables_url() != Cloud::for_tests().ministack_url() {
+            assert_eq!(read, "2");
+        }
+    }
 }
 
 #[tokio::test]
@@ -92,6 +101,7 @@ async fn settling_giving_back_and_sweeping_cost_what_they_may() {
     let tea = shop.catalog.sells(250);
     let now = Timestamp::now();
     let customer = "ada".parse().unwrap();
+    let id = BasketId::Customer("ada".parse().unwrap());
     for (key, placed) in [("settle", true), ("give-back", false)] {
         shop.set(ADA, "me", tea, 1).await.expect(200);
         let accepted = shop.check_out(ADA, key, to_berlin()).await.expect(202);
@@ -99,6 +109,13 @@ async fn settling_giving_back_and_sweeping_cost_what_they_may() {
         let event = crate::harness::requested(&tap, order_id).await;
         let lines = serde_json::from_value(event.detail["data"]["lines"].clone()).unwrap();
         let (order_id, lines) = (order_id.parse().unwrap(), basket_service::events::returned(lines));
+        let at = store.read(&id).await.unwrap().unwrap().under_way.unwrap().due_at;
+        let (bill, due) = (Bill::default(), Due { id: id.clone(), at });
+        let leased = bill
+            .clone()
+            .scope(store.lease(&due, |under_way| under_way.due_at + SignedDuration::from_secs(1)));
+        assert!(leased.await.unwrap().is_some());
+        assert_eq!(told(bill.consumed()), (2, "1".to_owned(), "3".to_owned()), "ask again");
         let bill = Bill::default();
         let answered = bill.clone().scope(async {
             if placed {

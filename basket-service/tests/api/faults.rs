@@ -35,10 +35,16 @@ struct State {
 
 #[derive(Debug)]
 struct Rule {
-    operation: &'static str,
+    /// Any of the three that a checkout makes, where none is named.
+    operation: Option<&'static str>,
+    /// Calls that go well before it.
+    after: usize,
     times: usize,
     fault: Fault,
 }
+
+/// What adding, checking out, publishing and settling call.
+const OF_A_CHECKOUT: [&str; 3] = ["GetItem", "UpdateItem", "PutEvents"];
 
 impl Faults {
     /// The service's ways out, with these faults on them.
@@ -50,11 +56,27 @@ impl Faults {
 
     /// The next so many calls of this operation (`UpdateItem`, `PutEvents`, ...) go so.
     pub(crate) fn on(&self, operation: &'static str, times: usize, fault: Fault) {
-        self.0.lock().unwrap().rules.push(Rule {
+        self.rule(Some(operation), 0, times, fault);
+    }
+
+    /// Of the calls that a checkout makes, so many go well, and the next ones so.
+    pub(crate) fn after(&self, after: usize, times: usize, fault: Fault) {
+        self.rule(None, after, times, fault);
+    }
+
+    fn rule(&self, operation: Option<&'static str>, after: usize, times: usize, fault: Fault) {
+        let rule = Rule {
             operation,
+            after,
             times,
             fault,
-        });
+        };
+        self.0.lock().unwrap().rules.push(rule);
+    }
+
+    /// Whether all faults have happened.
+    pub(crate) fn all_done(&self) -> bool {
+        self.0.lock().unwrap().rules.iter().all(|rule| rule.times == 0)
     }
 
     /// All is well from now on.
@@ -78,8 +100,15 @@ impl Faults {
         let operation = target.rsplit('.').next().unwrap_or_default();
         let mut state = self.0.lock().unwrap();
         state.calls.push(operation.to_owned());
-        let mut rules = state.rules.iter_mut();
-        let rule = rules.find(|rule| rule.operation == operation && rule.times > 0)?;
+        let meant = |rule: &Rule| {
+            rule.operation
+                .map_or(OF_A_CHECKOUT.contains(&operation), |one| one == operation)
+        };
+        let rule = state.rules.iter_mut().find(|rule| rule.times > 0 && meant(rule))?;
+        if rule.after > 0 {
+            rule.after -= 1;
+            return None;
+        }
         rule.times -= 1;
         Some(rule.fault.clone())
     }

@@ -145,21 +145,22 @@ fn ten_settled_checkouts_answer_their_keys() {
     );
 }
 
-#[test]
-fn large_orders_long_ago_keep_no_lines() {
-    let many: Vec<_> = (1..=25).map(|n| (n, 1)).collect();
+#[rstest]
+#[case::small(3, &[3, 3, 3, 3, 0])]
+#[case::large(99, &[99, 0, 0, 0, 0])]
+fn lines_are_kept_of_the_newest_and_of_as_many_as_fit(#[case] lines: u128, #[case] expected: &[usize]) {
+    let many: Vec<_> = (1..=lines).map(|n| (n, 1)).collect();
     let mut state = basket(&[]);
-    for n in 0..3 {
+    for n in 0..5 {
         state.lines = basket(&many).lines;
         state = settled(checked_out(&state, &n.to_string()), n);
     }
-    state.lines = basket(&[(1, 1)]).lines;
-    let kept: Vec<_> = checked_out(&state, "last")
+    let kept: Vec<_> = state
         .settled
         .iter()
-        .map(|s| s.checkout.lines.len())
+        .map(|settled| settled.checkout.lines.len())
         .collect();
-    assert_eq!(kept, [25, 0, 0]);
+    assert_eq!(kept, expected);
 }
 
 #[test]
