@@ -83,6 +83,9 @@ pub(crate) enum ActError {
     Refused(#[from] Refused),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Others changed the order between each look and each write.
+    #[error("overtaken {MAX_OVERTAKEN} times")]
+    Overtaken,
 }
 
 /// Whoever listens slower than this looks at the table instead.
@@ -177,11 +180,7 @@ impl Fulfilment {
                 Advanced::Overtaken(there) => order = *there,
             }
         }
-        Err(StoreError::Unavailable {
-            doing: "store what was asked",
-            fault: format!("overtaken {MAX_OVERTAKEN} times"),
-        }
-        .into())
+        Err(ActError::Overtaken)
     }
 
     /// Publishes the answer of an order again. Says whether the bus took it.

@@ -117,7 +117,16 @@ impl Order {
     /// may hold. Its answer is in the outbox.
     #[must_use]
     pub fn stillborn(placing: Placing, total: Money, reason: FailureReason, words: String, moment: Moment) -> Self {
-        let placing = Placing { token: None, ..placing };
+        // An order's prices are of one currency: lines of another cannot be kept.
+        let of_one = placing
+            .lines
+            .iter()
+            .all(|line| line.unit_price.currency == total.currency);
+        let placing = Placing {
+            token: None,
+            lines: if of_one { placing.lines } else { Vec::new() },
+            ..placing
+        };
         let mut order = Self::begin(placing, total, State::Failed(reason), Some(words), moment.clone());
         let short = Vec::new();
         order.record(vec![Told::Failed { reason, short }], moment);

@@ -36,6 +36,7 @@ pub(super) fn act(error: ActError) -> Problem {
         }
         ActError::Refused(Refused::Payment(refusal)) => payment(&refusal),
         ActError::Store(error) => store(error),
+        ActError::Overtaken => Problem::unavailable(error),
     }
 }
 

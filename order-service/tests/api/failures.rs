@@ -341,3 +341,30 @@ async fn a_stop_finishes_what_was_begun() {
     assert_eq!(shop.item(&order["id"]).await.unwrap()["status"], "confirmed");
     assert_eq!(shop.paid(&order["id"]), [("succeeded", 500, 0)]);
 }
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_known_again_by_whoever_made_it() {
+    for call in ["PutItem", "UpdateItem", "PutEvents"] {
+        let shop = Shop::open().await;
+        let tea = shop.products.add(500, 10);
+        let service = shop.start_behind(Seam::losing(call), &[]);
+        let ada = customer("ada");
+        let body = json!({"customer_id": "me", "items": [{"product_id": tea, "quantity": 1}], "payment_token": "pm_card_visa"});
+        let answer = service.try_order(&ada, "a-key", &body).await;
+        assert_eq!(answer.status(), 201);
+        assert!(
+            !answer.headers().contains_key("idempotent-replayed"),
+            "the order is new"
+        );
+        let order: serde_json::Value = answer.json().await.unwrap();
+        let item = shop.settled(&order["id"]).await;
+        // Nobody took it for somebody else's: it went on at once, in as many writes as ever.
+        assert_eq!(
+            (&item["status"], &item["version"]),
+            (&json!("confirmed"), &json!(4)),
+            "{call}"
+        );
+        assert_eq!(shop.paid(&order["id"]), [("succeeded", 500, 0)]);
+        assert_eq!(shop.told(&order["id"]).await, ["OrderPlaced", "OrderConfirmed"]);
+    }
+}

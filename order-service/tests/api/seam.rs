@@ -26,6 +26,8 @@ pub(crate) struct Seam(Arc<Inner>);
 struct Inner {
     cut: Option<(usize, Cut)>,
     refused: Option<&'static str>,
+    /// The first call of that name arrives, but its answer is lost.
+    lost: Mutex<Option<&'static str>>,
     told: Mutex<Told>,
     dead: watch::Sender<bool>,
 }
@@ -57,6 +59,13 @@ impl Seam {
         Self::made(None, Some(call))
     }
 
+    /// One that loses the answer to the first call of that name.
+    pub(crate) fn losing(call: &'static str) -> Self {
+        let seam = Self::new();
+        *seam.0.lost.lock().unwrap() = Some(call);
+        seam
+    }
+
     /// One that ends at the n-th call of the workflow, counted from 0.
     pub(crate) fn cut_at(n: usize, cut: Cut) -> Self {
         Self::made(Some((n, cut)), None)
@@ -66,6 +75,7 @@ impl Seam {
         Self(Arc::new(Inner {
             cut,
             refused,
+            lost: Mutex::new(None),
             told: Mutex::default(),
             dead: watch::Sender::new(false),
         }))
@@ -108,6 +118,9 @@ impl Seam {
         if self.0.refused == Some(call) {
             return Fate::Refused;
         }
+        if self.0.lost.lock().unwrap().take_if(|lost| *lost == call).is_some() {
+            return Fate::Lost;
+        }
         if ["ReceiveMessage", "Query", "GetItem", "ChangeMessageVisibility"].contains(&call) || call.contains("jwks") {
             return Fate::Goes;
         }
@@ -143,6 +156,7 @@ impl Seam {
 
 enum Fate {
     Goes,
+    Lost,
     Refused,
     Cut(Cut),
 }
@@ -176,6 +190,11 @@ impl HttpConnector for AwsConnector {
             let call = target.rsplit('.').next().unwrap_or_default().to_owned();
             match this.seam.arrives(&call) {
                 Fate::Goes => {}
+                Fate::Lost => {
+                    let answer = this.inner.call(request).await?;
+                    let _ = ByteStream::new(answer.into_body()).collect().await;
+                    return Err(ConnectorError::io("the connection broke".into()));
+                }
                 Fate::Refused => return Err(ConnectorError::io("nothing gets out".into())),
                 Fate::Cut(Cut::Before) => {
                     this.seam.die();
@@ -212,6 +231,12 @@ impl Middleware for Seam {
         let call = format!("{} {}", request.method(), request.url().path());
         match self.arrives(&call) {
             Fate::Goes => next.run(request, extensions).await,
+            Fate::Lost => {
+                let _ = next.run(request, extensions).await?.bytes().await;
+                Err(reqwest_middleware::Error::middleware(std::io::Error::other(
+                    "the connection broke",
+                )))
+            }
             Fate::Refused => Err(reqwest_middleware::Error::middleware(std::io::Error::other(
                 "nothing gets out",
             ))),
