@@ -1,6 +1,6 @@
 //! Checkouts after they were stored: their one answer, asking again, and those that wait.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
@@ -17,7 +17,7 @@ use super::record::{
     TTL, UNDER_WAY, VERSION, number, text,
 };
 use super::{Item, Store, StoreError, fault, record};
-use crate::domain::{Basket, BasketId, Given, OrderedLine, UnderWay, returned_digest};
+use crate::domain::{Basket, BasketId, Given, MAX_LINES, OrderedLine, UnderWay, returned_digest};
 
 /// What an answer to a checkout did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<Answered, StoreError> {
         let id = BasketId::Customer(customer.clone());
+        // One update names a product once.
+        let products: BTreeSet<_> = lines.iter().map(|line| line.product_id).collect();
+        let one_each = products.len() == lines.len() && lines.len() <= MAX_LINES;
+        let lines = if one_each { lines } else { Vec::new() };
         let stored = match past_contention(|| self.try_give_back(&id, order_id, reason, &lines, now)).await? {
             Tried::Settled => return Ok(Answered::Settled),
             Tried::Refused(basket) => basket.and_then(|basket| basket.under_way),
@@ -96,10 +100,8 @@ impl Store {
         let Some(under_way) = stored.filter(|under_way| under_way.checkout.order_id == order_id) else {
             return Ok(Answered::Nothing);
         };
-        match self
-            .try_give_back(&id, order_id, reason, &under_way.checkout.lines, now)
-            .await?
-        {
+        let lines = &under_way.checkout.lines;
+        match past_contention(|| self.try_give_back(&id, order_id, reason, lines, now)).await? {
             Tried::Settled => Ok(Answered::Settled),
             Tried::Refused(_) => Ok(Answered::Nothing),
         }

@@ -99,10 +99,19 @@ async fn lines_given_back_may_exceed_the_limits_until_the_basket_is_reduced() {
 async fn what_goes_back_is_what_was_checked_out_whatever_the_answer_says() {
     let shop = Shop::open().await;
     let (tea, pot) = (shop.catalog.sells(1), shop.catalog.sells(2));
-    let other = json!([{
-        "product_id": pot, "sku": "pot", "name": "Pot", "quantity": 9, "unit_price": {"amount_minor": 2, "currency": "USD"},
-    }]);
-    for (key, lines) in [("none", json!([])), ("others", other)] {
+    let line = |product: Uuid| {
+        json!({
+            "product_id": product, "sku": "s", "name": "N", "quantity": 3,
+            "unit_price": {"amount_minor": 2, "currency": "USD"},
+        })
+    };
+    let many: Vec<_> = (0..120).map(|_| line(Uuid::new_v4())).collect();
+    for (key, lines) in [
+        ("none", json!([])),
+        ("others", json!([line(pot)])),
+        ("one-twice", json!([line(tea), line(tea)])),
+        ("too-many", json!(many)),
+    ] {
         let order_id = checked_out(&shop, key, &[(tea, 3)]).await;
         let mut failed = Shop::failed("ada", &order_id, "a reason of the next release");
         failed["lines"] = lines;
