@@ -107,7 +107,8 @@ impl Application {
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .max_connections(MAX_CONNECTIONS)
-        .shutdown_timeout(common.shutdown_s)
+        // Before the tasks' own deadline, so that streams are cut and the sweeper still ends well.
+        .shutdown_timeout(common.shutdown_s.saturating_sub(1).max(1))
         .disable_signals();
         let server = match common.workers {
             Some(workers) => server.workers(workers.into()),

@@ -105,6 +105,13 @@ struct ProductPath(ProductId);
 #[derive(Clone, Copy, Debug)]
 struct OrderPath(OrderId);
 
+impl OrderPath {
+    /// Notes the order on the request's span, by which its trace is found.
+    fn note(self) {
+        tracing::Span::current().record("order_id", tracing::field::display(self.0));
+    }
+}
+
 impl<'de> Deserialize<'de> for ProductPath {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;

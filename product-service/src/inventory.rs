@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::ids::{OrderId, ProductId};
 
 use crate::domain::reservation::{Lines, Reservation};
-use crate::domain::stock::{AdjustmentKey, Delta, OnHand, Stock};
+use crate::domain::stock::{Adjustment, OnHand, Stock};
 use crate::relay::Relay;
 use crate::store::{AdjustError, CountError, Expected, HeldBefore, HoldError, StepError, Store, StoreError};
 
@@ -43,14 +43,8 @@ impl Inventory {
     ///
     /// # Errors
     /// See [`AdjustError`].
-    pub async fn adjust(
-        &self,
-        id: ProductId,
-        delta: Delta,
-        key: &AdjustmentKey,
-        now: Timestamp,
-    ) -> Result<Stock, AdjustError> {
-        let (stock, outbox) = self.store.adjust(id, delta, key, now).await?;
+    pub async fn adjust(&self, id: ProductId, adjustment: &Adjustment, now: Timestamp) -> Result<Stock, AdjustError> {
+        let (stock, outbox) = self.store.adjust(id, adjustment, now).await?;
         self.relay.tell(outbox).await;
         Ok(stock)
     }

@@ -21,7 +21,7 @@ mod reservations;
 mod stock;
 mod write;
 
-pub use due::{Due, Lease};
+pub use due::{Due, Lease, Left};
 pub use lists::{CatalogOrder, CatalogPosition, Internal, ReservationsPage, StockPage, StockPosition, Summary};
 pub use outbox::{Outbox, Place};
 pub use products::{ChangeError, CreateError, Edit};

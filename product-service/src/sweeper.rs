@@ -7,15 +7,25 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::due::{self, Swept};
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
-use crate::store::{Due, Store, StoreError};
+use crate::store::{Due, Lease, Left, Store, StoreError};
 
 /// Items of one look at a shard.
 const BATCH: u8 = 25;
 /// Tries, the last ones a quarter of an hour apart: a day.
 const MOST_ATTEMPTS: u32 = 100;
+
+/// Why an item is still due.
+#[derive(Debug, Error)]
+enum Unfinished {
+    #[error("its events were not published, or not forgotten")]
+    Untold,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Works off what is overdue.
 #[derive(Clone, Debug)]
@@ -46,37 +56,44 @@ impl Sweeper {
     }
 
     async fn work_off(&self, due: Due) -> Result<(), StoreError> {
-        let Some(mut lease) = self.store.lease(due, Timestamp::now()).await? else {
+        let Some((lease, left)) = self.store.lease(due, Timestamp::now()).await? else {
             return Ok(());
         };
-        let mut done = true;
-        if let Some(order_id) = lease.expired {
-            match self.store.expire(order_id, Timestamp::now()).await {
-                Ok(Some(outbox)) => {
-                    tracing::info!(%order_id, "a hold expired and was given back");
-                    // It told with its own what had waited before.
-                    lease.outbox = outbox;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(%order_id, error, "an expired hold was not given back; it is tried again");
-                    done = false;
-                }
-            }
-        }
-        done &= self.relay.tell(lease.outbox.take()).await;
-        if done {
-            Ok(())
-        } else if lease.attempts >= MOST_ATTEMPTS {
-            tracing::error!(
-                item = lease.item(),
-                attempts = lease.attempts,
-                "parked: it was tried too often"
-            );
+        let Err(error) = self.finish(left).await else {
+            return Ok(());
+        };
+        log(&lease, &error);
+        if lease.attempts >= MOST_ATTEMPTS {
             self.store.park(lease, Timestamp::now()).await
         } else {
             self.store.put_off(lease, Timestamp::now()).await
         }
+    }
+
+    async fn finish(&self, left: Result<Left, StoreError>) -> Result<(), Unfinished> {
+        let left = left?;
+        let mut outbox = left.outbox;
+        if let Some(order_id) = left.expired
+            && let Some(own) = self.store.expire(order_id, Timestamp::now()).await?
+        {
+            tracing::info!(%order_id, "a hold expired and was given back");
+            // With what had waited before.
+            outbox = own;
+        }
+        if self.relay.tell(outbox).await {
+            Ok(())
+        } else {
+            Err(Unfinished::Untold)
+        }
+    }
+}
+
+fn log(lease: &Lease, error: &Unfinished) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    let (item, attempts) = (lease.item(), lease.attempts);
+    if attempts >= MOST_ATTEMPTS {
+        tracing::error!(item, attempts, error, "parked: it was tried too often");
+    } else {
+        tracing::warn!(item, attempts, error, "what is left to do failed; it is tried again");
     }
 }

@@ -80,6 +80,8 @@ pub struct Import {
 
 /// Writes of a batch that are under way at the same time.
 const AT_ONCE: usize = 32;
+/// Outboxes that share a call to the bus, which takes ten entries.
+const TOLD_TOGETHER: usize = 10;
 /// Batches in a row that the table did not answer before an import gives up.
 const GIVE_UP: u32 = 3;
 
@@ -185,8 +187,16 @@ impl Import {
             answers.push(answer);
             outboxes.extend(outbox);
         }
-        self.catalog.relay.tell(outboxes).await;
+        self.tell(outboxes).await;
         answers
+    }
+
+    /// A call to the bus for each few rows, all at the same time: waiting for one after the other would
+    /// take longer than the rows' own writes.
+    async fn tell(&self, outboxes: Vec<Outbox>) {
+        let calls: Vec<Vec<_>> = outboxes.chunks(TOLD_TOGETHER).map(<[Outbox]>::to_vec).collect();
+        let calls: Vec<_> = calls.into_iter().map(|few| self.catalog.relay.tell(few)).collect();
+        stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
     }
 
     async fn read(&self, ids: &[ProductId]) -> Result<HashMap<ProductId, ProductWithStock>, StoreError> {

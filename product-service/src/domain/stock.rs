@@ -10,6 +10,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::domain::product::Listing;
+use crate::domain::text::Reason;
 
 /// Pieces of a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,14 +83,6 @@ impl TryFrom<i64> for OnHand {
     }
 }
 
-impl Delta {
-    /// Pieces that come, or go if it is negative.
-    #[must_use]
-    pub fn pieces(self) -> i64 {
-        self.0
-    }
-}
-
 impl TryFrom<i64> for Delta {
     type Error = InvalidDelta;
 
@@ -109,6 +102,30 @@ pub struct AdjustmentKey {
     body: String,
 }
 
+/// A change of stock by a merchant, made once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Pieces that come or go.
+    pub delta: Delta,
+    /// Why: kept with the stock until the next adjustment, for whoever wonders.
+    pub reason: Reason,
+    /// Under which it is known when it comes again.
+    pub key: AdjustmentKey,
+}
+
+impl Adjustment {
+    /// Of that caller, under that key.
+    #[must_use]
+    pub fn new(delta: Delta, reason: Reason, caller: &str, key: &str) -> Self {
+        let body = format!("{} {reason}", delta.0);
+        Self {
+            delta,
+            key: AdjustmentKey::new(caller, key, &body),
+            reason,
+        }
+    }
+}
+
 /// What a key stands for in a stock that knows the last adjustments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownKey {
@@ -126,8 +143,7 @@ impl AdjustmentKey {
     const BODY: usize = 12;
 
     /// Of that caller, key and request.
-    #[must_use]
-    pub fn new(caller: &str, key: &str, body: &str) -> Self {
+    fn new(caller: &str, key: &str, body: &str) -> Self {
         let hash = |parts: &[&[u8]], letters: usize| -> String {
             Fingerprint::of(parts).as_str().chars().take(letters).collect()
         };

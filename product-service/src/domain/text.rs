@@ -106,6 +106,11 @@ text!(
     ImageUrl, check_image_url, example = "https://example.com/tea.svg", max_length = 2048
 );
 
+text!(
+    /// Why stock was adjusted: 1 to 200 characters, not only blanks, no control characters.
+    Reason, check_reason, example = "delivery", min_length = 1, max_length = 200
+);
+
 fn check_sku(text: &str) -> Result<(), InvalidText> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
@@ -120,6 +125,10 @@ fn check_sku(text: &str) -> Result<(), InvalidText> {
 
 fn check_name(text: &str) -> Result<(), InvalidText> {
     check_label(text, 200, "invalid_name", "name_too_long", "a name")
+}
+
+fn check_reason(text: &str) -> Result<(), InvalidText> {
+    check_label(text, 200, "invalid_reason", "reason_too_long", "a reason")
 }
 
 fn check_category(text: &str) -> Result<(), InvalidText> {

@@ -128,6 +128,7 @@ pub(super) async fn hold(
     order_id: web::Path<OrderPath>,
     Json(asked): Json<HoldRequest>,
 ) -> Result<HttpResponse, Problem> {
+    order_id.note();
     let lines: Vec<_> = asked
         .lines
         .iter()
@@ -174,6 +175,7 @@ pub(super) async fn commit(
     inventory: web::Data<Inventory>,
     order_id: web::Path<OrderPath>,
 ) -> Result<web::Json<ReservationView>, Problem> {
+    order_id.note();
     let reservation = inventory
         .commit(order_id.0, Timestamp::now())
         .await
@@ -203,6 +205,7 @@ pub(super) async fn release(
     inventory: web::Data<Inventory>,
     order_id: web::Path<OrderPath>,
 ) -> Result<web::Json<ReservationView>, Problem> {
+    order_id.note();
     let reservation = inventory
         .release(order_id.0, Timestamp::now())
         .await

@@ -4,16 +4,16 @@ use actix_web::{HttpResponse, post, put, web};
 use deserr::Deserr;
 use jiff::Timestamp;
 use shared::auth::Merchant;
-use shared::body::{FieldErrors, Invalid, Json};
+use shared::body::{FieldErrors, Json};
 use shared::etag::IfMatch;
 use shared::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::problem::{Problem, ProblemBody};
-use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::body::{Part, StockView};
 use super::{ProductPath, error};
-use crate::domain::stock::{AdjustmentKey, Delta, OnHand};
+use crate::domain::stock::{Adjustment, Delta, OnHand};
+use crate::domain::text::Reason;
 use crate::inventory::Inventory;
 use crate::store::AdjustError;
 
@@ -28,35 +28,11 @@ pub(super) struct Count {
 /// A change of stock.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(deny_unknown_fields, error = FieldErrors)]
-pub(super) struct Adjustment {
+pub(super) struct AdjustmentRequest {
     /// Pieces that came, or went if it is negative.
     delta: Delta,
-    /// Why, for the log: 1 to 200 characters.
+    /// Why; kept with the stock until the next adjustment.
     reason: Reason,
-}
-
-#[derive(Debug, Deserr, ToSchema)]
-#[deserr(try_from(String) = Reason::try_from -> InvalidReason, error = FieldErrors)]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
-struct Reason(String);
-
-#[derive(Debug, Error)]
-#[error("a reason has 1 to 200 characters and no control characters")]
-struct InvalidReason;
-
-impl Invalid for InvalidReason {
-    fn code(&self) -> &'static str {
-        "invalid_reason"
-    }
-}
-
-impl TryFrom<String> for Reason {
-    type Error = InvalidReason;
-
-    fn try_from(text: String) -> Result<Self, InvalidReason> {
-        let fits = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        if fits { Ok(Self(text)) } else { Err(InvalidReason) }
-    }
 }
 
 /// Count a product's stock.
@@ -107,7 +83,7 @@ pub(super) async fn count(
         ("id" = Uuid, Path, description = "The product"),
         ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, the same when this request is repeated"),
     ),
-    request_body = Adjustment,
+    request_body = AdjustmentRequest,
     responses(
         (status = 200, description = "The stock as it is now", body = StockView, headers(
             ("Idempotent-Replayed" = Option<bool>, description = "`true` where it was adjusted before"),
@@ -130,16 +106,11 @@ pub(super) async fn adjust(
     inventory: web::Data<Inventory>,
     id: web::Path<ProductPath>,
     key: IdempotencyKey,
-    Json(asked): Json<Adjustment>,
+    Json(asked): Json<AdjustmentRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let body = format!("{:?} {}", asked.delta, asked.reason.0);
-    let key = AdjustmentKey::new(merchant.id().as_str(), key.as_str(), &body);
-    match inventory.adjust(id.0, asked.delta, &key, Timestamp::now()).await {
-        Ok(stock) => {
-            let reason = asked.reason.0;
-            tracing::info!(product_id = %id.0, delta = asked.delta.pieces(), reason, "stock was adjusted");
-            Ok(HttpResponse::Ok().json(StockView::new(id.0, &stock)))
-        }
+    let adjustment = Adjustment::new(asked.delta, asked.reason, merchant.id().as_str(), key.as_str());
+    match inventory.adjust(id.0, &adjustment, Timestamp::now()).await {
+        Ok(stock) => Ok(HttpResponse::Ok().json(StockView::new(id.0, &stock))),
         Err(AdjustError::Replayed(stock)) => Ok(HttpResponse::Ok()
             .insert_header((IDEMPOTENT_REPLAYED, "true"))
             .json(StockView::new(id.0, &stock))),

@@ -17,16 +17,21 @@ pub struct Due {
     due_at: i64,
 }
 
-/// A leased item, and what is left of it.
+/// An item on which nobody else works for a while.
 #[derive(Debug)]
 pub struct Lease {
+    /// How often it was leased since it was last well.
+    pub attempts: u32,
+    due: Due,
+}
+
+/// What is left to do with an item.
+#[derive(Debug)]
+pub struct Left {
     /// Events to be published.
     pub outbox: Option<Outbox>,
     /// A hold whose time is over.
     pub expired: Option<OrderId>,
-    /// How often it was leased since it was last well.
-    pub attempts: u32,
-    due: Due,
 }
 
 /// The pause after the first try that failed; it doubles with each.
@@ -57,18 +62,32 @@ impl Store {
             .limit(most.into())
             .send()
             .await?;
-        let entries = answer.items.unwrap_or_default();
-        entries.iter().map(due_of).collect()
+        let mut due = Vec::new();
+        for entry in answer.items.unwrap_or_default() {
+            match due_of(&entry) {
+                Ok(one) => due.push(one),
+                // Perhaps the next release's, which knows what to do with it.
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::warn!(error, "an item is due that this release does not know");
+                }
+            }
+        }
+        Ok(due)
     }
 
-    /// Leases an item that is due: for so long nobody else works on it. None if somebody else does, or
-    /// nothing is left of it.
+    /// Leases an item that is due, and says what is left of it, or why that cannot be told. None if
+    /// somebody else works on it, or it is not there any more.
     ///
     /// One round trip; the WCU of the item and 2.
     ///
     /// # Errors
     /// The table does not answer.
-    pub async fn lease(&self, due: Due, now: Timestamp) -> Result<Option<Lease>, StoreError> {
+    pub async fn lease(
+        &self,
+        due: Due,
+        now: Timestamp,
+    ) -> Result<Option<(Lease, Result<Left, StoreError>)>, StoreError> {
         let write = Write::update(
             due.key.item(),
             "SET #due_at = :until, #attempts = if_not_exists(#attempts, :none) + :one",
@@ -90,13 +109,8 @@ impl Store {
             due_at: now.as_millisecond().saturating_add(LEASE_MS),
             ..due
         };
-        let (outbox, expired) = left_to_do(&due.key, item, now)?;
-        Ok(Some(Lease {
-            outbox,
-            expired,
-            attempts,
-            due,
-        }))
+        let left = left_to_do(&due.key, item, now);
+        Ok(Some((Lease { attempts, due }, left)))
     }
 
     /// Puts off what could not be done: twice as long each time, a quarter of an hour at most.
@@ -153,11 +167,14 @@ fn due_of(entry: &Item) -> Result<Due, StoreError> {
     })
 }
 
-fn left_to_do(key: &Key, item: Item, now: Timestamp) -> Result<(Option<Outbox>, Option<OrderId>), StoreError> {
+fn left_to_do(key: &Key, item: Item, now: Timestamp) -> Result<Left, StoreError> {
     match key {
         Key::Outbox(id) => {
             let entries = record::outbox::read(&item)?;
-            Ok((Outbox::of(Place::Product(*id), entries), None))
+            Ok(Left {
+                outbox: Outbox::of(Place::Product(*id), entries),
+                expired: None,
+            })
         }
         Key::Reservation(order_id) => {
             let stored = record::reservation::read(item)?;
@@ -168,7 +185,10 @@ fn left_to_do(key: &Key, item: Item, now: Timestamp) -> Result<(Option<Outbox>, 
                 held_until: reservation.expires_at.filter(|_| held),
             };
             let expired = held && reservation.expires_at <= Some(now);
-            Ok((Outbox::of(place, stored.waiting), expired.then_some(*order_id)))
+            Ok(Left {
+                outbox: Outbox::of(place, stored.waiting),
+                expired: expired.then_some(*order_id),
+            })
         }
         Key::Document(_) | Key::Stock(_) => Err(StoreError::fault("a document or a stock is never due")),
     }

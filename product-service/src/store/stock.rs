@@ -11,7 +11,7 @@ use super::record;
 use super::record::stock::{Footing, is_own};
 use super::write::{NotWritten, Refusal, Write};
 use super::{Store, StoreError};
-use crate::domain::stock::{AdjustmentKey, BelowReserved, CannotMove, Delta, KnownKey, Movement, OnHand, Stock};
+use crate::domain::stock::{Adjustment, BelowReserved, CannotMove, KnownKey, OnHand, Stock};
 use crate::events;
 
 /// The stock versions that a count may write over.
@@ -148,14 +148,12 @@ impl Store {
     pub async fn adjust(
         &self,
         id: ProductId,
-        delta: Delta,
-        key: &AdjustmentKey,
+        adjustment: &Adjustment,
         now: Timestamp,
     ) -> Result<(Stock, Option<Outbox>), AdjustError> {
-        let by = Movement::adjust(delta);
         let mut backoff = Backoff::default();
         loop {
-            let unseen = record::stock::adjusted(id, by, key, Footing::Unseen);
+            let unseen = record::stock::adjusted(id, adjustment, Footing::Unseen);
             let refusal = match self.update(unseen).await {
                 Ok(item) => return Ok((record::stock::read(item)?, None)),
                 Err(refused) => sole(refused)?,
@@ -168,13 +166,13 @@ impl Store {
                     continue;
                 }
             };
-            match before.knows(key) {
+            match before.knows(&adjustment.key) {
                 KnownKey::Same => return Err(AdjustError::Replayed(Box::new(before))),
                 KnownKey::Reused => return Err(AdjustError::KeyReused),
                 KnownKey::No => {}
             }
-            let (after, crossing) = before.leading_to(before.adjusted(delta)?);
-            let seen = record::stock::adjusted(id, by, key, Footing::Seen(&before));
+            let (after, crossing) = before.leading_to(before.adjusted(adjustment.delta)?);
+            let seen = record::stock::adjusted(id, adjustment, Footing::Seen(&before));
             let event = crossing.map(|crossing| events::of_crossing(id, crossing, &after, now));
             let event = event.transpose().map_err(StoreError::fault)?;
             let outbox = Outbox::of(Place::Product(id), event.into_iter().collect());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use deploy_local::{Event, EventTap};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -188,4 +189,46 @@ async fn an_import_tells_of_every_row_that_changed() {
         ["ProductCreated", "StockAvailable", "ProductChanged"].map(|name| named(&seen, name).len()) == [30, 30, 5]
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_keeps_nothing_else_from_being_told_and_is_parked() {
+    let faults = Faults::when(|call| {
+        let told = call.operation == "PutEvents" && call.number == 0;
+        if told { Fate::Failed } else { Fate::Passes }
+    });
+    let shop = Shop::open_with(faults, &["--outbox-due-ms=10", "--sweep-every-ms=100"]).await;
+    let tap = shop.deployment.tap().await.unwrap();
+    let tables = shop.deployment.dynamodb();
+    let table = shop.deployment.setting("PRODUCTS_TABLE").unwrap();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |n: i64| AttributeValue::N(n.to_string());
+    let broken = format!("PRODUCT#{}", Uuid::new_v4());
+    for shard in 0..8 {
+        // Of a release to come, and of none.
+        for (pk, sk) in [(format!("COUPON#{shard}"), "COUPON"), (broken.clone(), "OUTBOX")] {
+            tables
+                .put_item()
+                .table_name(table)
+                .item("pk", text(&pk))
+                .item("sk", text(sk))
+                .item("events", text("nonsense"))
+                .item("attempts", number(99))
+                .item("due_shard", number(shard))
+                .item("due_at", number(1))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+    shop.product("TEA-1", 0).await;
+    told(&tap, "ProductCreated").await;
+    let item = async || {
+        let request = tables.get_item().table_name(table).consistent_read(true);
+        let request = request.key("pk", text(&broken)).key("sk", text("OUTBOX"));
+        request.send().await.unwrap().item.unwrap()
+    };
+    eventually("it is parked", async || item().await.contains_key("parked_at")).await;
+    let parked = item().await;
+    assert!(!parked.contains_key("due_at") && parked.contains_key("events"));
 }

@@ -11,7 +11,7 @@ use super::super::StoreError;
 use super::super::write::{Item, Write};
 use super::{Key, optional_text};
 use crate::domain::product::Listing;
-use crate::domain::stock::{AdjustmentKey, Crossing, Movement, OnHand, Stock};
+use crate::domain::stock::{Adjustment, AdjustmentKey, Crossing, Movement, OnHand, Stock};
 
 #[derive(Serialize, Deserialize)]
 struct StockItem {
@@ -83,11 +83,14 @@ pub(in super::super) fn moved(id: ProductId, by: Movement, footing: Footing<'_>)
 
 /// A merchant's adjustment: a movement that counts in the version and leaves its key behind, in
 /// front of the fifteen before it. Refused where the key is known.
-pub(in super::super) fn adjusted(id: ProductId, by: Movement, key: &AdjustmentKey, footing: Footing<'_>) -> Write {
+pub(in super::super) fn adjusted(id: ProductId, adjustment: &Adjustment, footing: Footing<'_>) -> Write {
+    let by = Movement::adjust(adjustment.delta);
+    let key = &adjustment.key;
     let mut sets = vec![
         "#on_hand = #on_hand + :on_hand".to_owned(),
         "#available = #available + :available".to_owned(),
         "#version = #version + :one".to_owned(),
+        "#adjusted_for = :reason".to_owned(),
         format!("#{} = :key", slot(0)),
     ];
     // Right sides are read before anything is written: the keys move up by one place.
@@ -97,6 +100,7 @@ pub(in super::super) fn adjusted(id: ProductId, by: Movement, key: &AdjustmentKe
     let mut write = moved_with(id, by, footing, sets)
         .number("one", 1)
         .text("key", key.stored())
+        .text("reason", adjustment.reason.as_str())
         .text("none", "")
         .text("key_part", key.key_part());
     for place in 0..Stock::KEYS {
