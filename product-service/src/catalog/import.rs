@@ -9,11 +9,13 @@ use futures_util::stream;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::ids::ProductId;
+use tokio::task::JoinHandle;
 use utoipa::ToSchema;
 
 use super::{Catalog, TRIES};
 use crate::domain::product::{Content, Product, product_id};
 use crate::domain::stock::OnHand;
+use crate::relay::Relay;
 use crate::store::{ChangeError, Consistency, CreateError, Edit, Outbox, ProductWithStock, StoreError};
 
 /// A line of the body, read or not.
@@ -76,6 +78,7 @@ pub struct Import {
     catalog: Catalog,
     written: Written,
     away: u32,
+    telling: Option<JoinHandle<()>>,
 }
 
 /// Writes of a batch that are under way at the same time.
@@ -96,6 +99,7 @@ impl Import {
             catalog,
             written: Written::default(),
             away: 0,
+            telling: None,
         }
     }
 
@@ -191,12 +195,22 @@ impl Import {
         answers
     }
 
-    /// A call to the bus for each few rows, all at the same time: waiting for one after the other would
-    /// take longer than the rows' own writes.
-    async fn tell(&self, outboxes: Vec<Outbox>) {
-        let calls: Vec<Vec<_>> = outboxes.chunks(TOLD_TOGETHER).map(<[Outbox]>::to_vec).collect();
-        let calls: Vec<_> = calls.into_iter().map(|few| self.catalog.relay.tell(few)).collect();
-        stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
+    /// Publishes while the next rows are read and written, one batch's events at a time.
+    async fn tell(&mut self, outboxes: Vec<Outbox>) {
+        if !outboxes.is_empty() {
+            self.told().await;
+            self.telling = Some(tokio::spawn(tell(self.catalog.relay.clone(), outboxes)));
+        }
+    }
+
+    /// Waits until the last rows have been told of, or are left to the sweeper.
+    pub async fn told(&mut self) {
+        if let Some(telling) = self.telling.take()
+            && let Err(error) = telling.await
+        {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::error!(error, "telling of imported rows broke off; the sweeper goes on");
+        }
     }
 
     async fn read(&self, ids: &[ProductId]) -> Result<HashMap<ProductId, ProductWithStock>, StoreError> {
@@ -205,6 +219,14 @@ impl Import {
         found.extend(self.catalog.store.products(&own, Consistency::Strong).await?);
         Ok(found)
     }
+}
+
+/// A call to the bus for each few rows, all at the same time: waiting for one after the other would
+/// take longer than the rows' own writes.
+async fn tell(relay: Relay, outboxes: Vec<Outbox>) {
+    let calls: Vec<Vec<_>> = outboxes.chunks(TOLD_TOGETHER).map(<[Outbox]>::to_vec).collect();
+    let calls: Vec<_> = calls.into_iter().map(|few| relay.tell(few)).collect();
+    stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
 }
 
 impl Catalog {

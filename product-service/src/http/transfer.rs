@@ -158,6 +158,7 @@ fn answers(rows: impl Stream<Item = Row> + 'static, taken_in: Import) -> impl St
         let (mut batches, mut taken_in, mut summary) = state?;
         let batch = if taken_in.gave_up() { None } else { batches.next().await };
         let Some(batch) = batch else {
+            taken_in.told().await;
             summary.complete = !taken_in.gave_up();
             return Some((line(&json!({"summary": summary})), None));
         };

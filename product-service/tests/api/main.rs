@@ -17,6 +17,7 @@ mod events;
 mod failures;
 mod lists;
 mod preconditions;
+mod process;
 mod products;
 mod reservations;
 mod stock;
