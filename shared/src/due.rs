@@ -9,6 +9,8 @@ use aws_lc_rs::digest;
 use rand::seq::SliceRandom;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::chain;
+
 /// Shards of every `due` index. Fixed: changing it strands what is stored.
 pub const SHARDS: u8 = 8;
 
@@ -52,11 +54,10 @@ where
                 Ok(Swept::Everything) => {}
                 Ok(Swept::FullBatch) => more = true,
                 Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
                     tracing::warn!(
                         sweeper = name,
                         shard = number,
-                        error,
+                        error = %chain(&error),
                         "a sweep failed; it is tried again"
                     );
                 }

@@ -42,6 +42,8 @@ impl Tasks {
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
         let mut failure = None;
         tokio::select! {
+            // A task that ends because of `stop` may be seen before `stop` itself, and has not ended by itself.
+            biased;
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
             () = self.stop.cancelled() => {}
