@@ -3,6 +3,7 @@
 //! Nothing here asks a clock, a random source, the table or the network: times and ids come in as
 //! arguments.
 
+pub mod adjustment;
 pub mod merge_patch;
 pub mod product;
 pub mod reservation;

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use shared::ids::{OrderId, ProductId};
 
+use crate::domain::adjustment::Adjustment;
 use crate::domain::reservation::{Lines, Reservation};
-use crate::domain::stock::{Adjustment, OnHand, Stock};
+use crate::domain::stock::{OnHand, Stock};
 use crate::relay::Relay;
 use crate::store::{AdjustError, CountError, Expected, HeldBefore, HoldError, StepError, Store, StoreError};
 

@@ -52,10 +52,10 @@ pub struct Content {
 }
 
 /// Whether a product is sold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema, strum::AsRefStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Deserr, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[deserr(rename_all = lowercase)]
-#[strum(serialize_all = "snake_case")]
+#[schema(as = ProductState)]
 pub enum State {
     /// It is listed and can be bought.
     #[default]

@@ -5,12 +5,11 @@
 
 use deserr::Deserr;
 use shared::body::{FieldErrors, Invalid};
-use shared::idempotency::Fingerprint;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use crate::domain::adjustment::{AdjustmentKey, Delta, KnownKey};
 use crate::domain::product::Listing;
-use crate::domain::text::Reason;
 
 /// Pieces of a product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,31 +32,14 @@ pub struct Stock {
 #[schema(value_type = u32, maximum = 1_000_000_000)]
 pub struct OnHand(u32);
 
-/// A change of stock by a merchant: not 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr, ToSchema)]
-#[deserr(try_from(i64) = Delta::try_from -> InvalidDelta, error = FieldErrors)]
-#[schema(value_type = i32, example = -3)]
-pub struct Delta(i64);
-
 /// More pieces than a stock may have, or fewer than none.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("a stock is from 0 to {} pieces", OnHand::MAX.0)]
 pub struct StockLimit;
 
-/// A change of nothing, or of more than a stock may have.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a change of stock is from -{most} to {most} pieces, and not 0", most = OnHand::MAX.0)]
-pub struct InvalidDelta;
-
 impl Invalid for StockLimit {
     fn code(&self) -> &'static str {
         "stock_limit"
-    }
-}
-
-impl Invalid for InvalidDelta {
-    fn code(&self) -> &'static str {
-        "invalid_delta"
     }
 }
 
@@ -80,99 +62,6 @@ impl TryFrom<i64> for OnHand {
             Ok(n) if n <= Self::MAX.0 => Ok(Self(n)),
             Ok(_) | Err(_) => Err(StockLimit),
         }
-    }
-}
-
-impl TryFrom<i64> for Delta {
-    type Error = InvalidDelta;
-
-    fn try_from(pieces: i64) -> Result<Self, InvalidDelta> {
-        if pieces != 0 && pieces.unsigned_abs() <= OnHand::MAX.0.into() {
-            Ok(Self(pieces))
-        } else {
-            Err(InvalidDelta)
-        }
-    }
-}
-
-/// The `Idempotency-Key` of an adjustment, with what was asked for under it, both as hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdjustmentKey {
-    key: String,
-    body: String,
-}
-
-/// A change of stock by a merchant, made once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adjustment {
-    /// Pieces that come or go.
-    pub delta: Delta,
-    /// Why: kept with the stock until the next adjustment, for whoever wonders.
-    pub reason: Reason,
-    /// Under which it is known when it comes again.
-    pub key: AdjustmentKey,
-}
-
-impl Adjustment {
-    /// Of that caller, under that key.
-    #[must_use]
-    pub fn new(delta: Delta, reason: Reason, caller: &str, key: &str) -> Self {
-        let body = format!("{} {reason}", delta.0);
-        Self {
-            delta,
-            key: AdjustmentKey::new(caller, key, &body),
-            reason,
-        }
-    }
-}
-
-/// What a key stands for in a stock that knows the last adjustments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KnownKey {
-    /// It is not among them.
-    No,
-    /// It is, with the same request.
-    Same,
-    /// It is, with another request.
-    Reused,
-}
-
-impl AdjustmentKey {
-    /// Letters of the key's hash: 96 bits tell 16 keys apart.
-    const KEY: usize = 24;
-    const BODY: usize = 12;
-
-    /// Of that caller, key and request.
-    fn new(caller: &str, key: &str, body: &str) -> Self {
-        let hash = |parts: &[&[u8]], letters: usize| -> String {
-            Fingerprint::of(parts).as_str().chars().take(letters).collect()
-        };
-        Self {
-            key: hash(&[caller.as_bytes(), key.as_bytes()], Self::KEY),
-            body: hash(&[body.as_bytes()], Self::BODY),
-        }
-    }
-
-    /// As it is stored: the key's part first.
-    #[must_use]
-    pub fn stored(&self) -> String {
-        format!("{}{}", self.key, self.body)
-    }
-
-    /// One that was stored; none if it is none.
-    #[must_use]
-    pub fn from_stored(text: &str) -> Option<Self> {
-        let (key, body) = text.split_at_checked(Self::KEY)?;
-        (body.len() == Self::BODY).then(|| Self {
-            key: key.to_owned(),
-            body: body.to_owned(),
-        })
-    }
-
-    /// The part that is the same for every request under the key.
-    #[must_use]
-    pub fn key_part(&self) -> &str {
-        &self.key
     }
 }
 
@@ -226,7 +115,7 @@ impl Movement {
     #[must_use]
     pub fn adjust(delta: Delta) -> Self {
         Self {
-            on_hand: delta.0,
+            on_hand: delta.pieces(),
             reserved: 0,
         }
     }
@@ -405,11 +294,7 @@ impl Stock {
     /// What this stock knows of an adjustment's key.
     #[must_use]
     pub fn knows(&self, asked: &AdjustmentKey) -> KnownKey {
-        match self.adjustments.iter().find(|known| known.key == asked.key) {
-            None => KnownKey::No,
-            Some(known) if known.body == asked.body => KnownKey::Same,
-            Some(_) => KnownKey::Reused,
-        }
+        asked.among(&self.adjustments)
     }
 }
 
@@ -432,6 +317,10 @@ mod tests {
         listed.with_counters(on_hand, reserved).unwrap()
     }
 
+    fn delta(pieces: i64) -> Delta {
+        Delta::try_from(pieces).unwrap()
+    }
+
     #[test]
     fn what_is_archived_crosses_nothing() {
         let archived = Stock::default().with_counters(5, 0).unwrap();
@@ -447,9 +336,9 @@ mod tests {
     #[case((5, 5), Movement::sell_held(5), Ok((0, 0)), None)]
     #[case((5, 1), Movement::sell_held(2), Err(CannotMove::NotHeld { reserved: 1 }), None)]
     #[case((0, 0), Movement::take_back_sold(3), Ok((3, 0)), Some(Crossing::Available))]
-    #[case((5, 2), Movement::adjust(Delta(-3)), Ok((2, 2)), Some(Crossing::Depleted))]
-    #[case((5, 2), Movement::adjust(Delta(-4)), Err(CannotMove::Short { available: 3 }), None)]
-    #[case((1_000_000_000, 0), Movement::adjust(Delta(1)), Err(CannotMove::TooMany), None)]
+    #[case((5, 2), Movement::adjust(delta(-3)), Ok((2, 2)), Some(Crossing::Depleted))]
+    #[case((5, 2), Movement::adjust(delta(-4)), Err(CannotMove::Short { available: 3 }), None)]
+    #[case((1_000_000_000, 0), Movement::adjust(delta(1)), Err(CannotMove::TooMany), None)]
     fn stock_moves_only_as_far_as_it_goes(
         #[case] before: (u32, u32),
         #[case] by: Movement,
@@ -472,36 +361,14 @@ mod tests {
         assert_eq!(count(9), Ok(6));
     }
 
-    #[test]
-    fn a_key_is_known_with_its_request() {
-        let key = |caller, key, body| AdjustmentKey::new(caller, key, body);
-        let stock = Stock {
-            adjustments: vec![AdjustmentKey::from_stored(&key("m", "k", "+1").stored()).unwrap()],
-            ..Stock::default()
-        };
-        assert_eq!(stock.knows(&key("m", "k", "+1")), KnownKey::Same);
-        assert_eq!(stock.knows(&key("m", "k", "+2")), KnownKey::Reused);
-        assert_eq!(stock.knows(&key("m", "l", "+1")), KnownKey::No);
-        assert_eq!(stock.knows(&key("n", "k", "+1")), KnownKey::No);
-    }
-
-    #[rstest]
-    #[case(0, false)]
-    #[case(1, true)]
-    #[case(-1_000_000_000, true)]
-    #[case(-1_000_000_001, false)]
-    #[case(i64::MIN, false)]
-    fn a_delta_is_something_within_limits(#[case] pieces: i64, #[case] taken: bool) {
-        assert_eq!(Delta::try_from(pieces).is_ok(), taken);
-    }
-
     fn movements() -> impl Strategy<Value = Movement> {
         prop_oneof![
             (0_u32..50).prop_map(Movement::hold),
             (0_u32..50).prop_map(Movement::sell_held),
             (0_u32..50).prop_map(Movement::free_held),
             (0_u32..50).prop_map(Movement::take_back_sold),
-            (-50_i64..50).prop_map(|n| Movement::adjust(Delta(n))),
+            (1_i64..50).prop_map(|n| Movement::adjust(delta(n))),
+            (1_i64..50).prop_map(|n| Movement::adjust(delta(-n))),
         ]
     }
 

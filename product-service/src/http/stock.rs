@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::body::{Part, StockView};
 use super::{ProductPath, error};
-use crate::domain::stock::{Adjustment, Delta, OnHand};
+use crate::domain::adjustment::{Adjustment, Delta};
+use crate::domain::stock::OnHand;
 use crate::domain::text::Reason;
 use crate::inventory::Inventory;
 use crate::store::AdjustError;

@@ -11,7 +11,8 @@ use super::record;
 use super::record::stock::{Footing, is_own};
 use super::write::{NotWritten, Refusal, Write};
 use super::{Store, StoreError};
-use crate::domain::stock::{Adjustment, BelowReserved, CannotMove, KnownKey, OnHand, Stock};
+use crate::domain::adjustment::{Adjustment, KnownKey};
+use crate::domain::stock::{BelowReserved, CannotMove, OnHand, Stock};
 use crate::events;
 
 /// The stock versions that a count may write over.

@@ -10,8 +10,9 @@ use shared::ids::ProductId;
 use super::super::StoreError;
 use super::super::write::{Item, Write};
 use super::{Key, optional_text};
+use crate::domain::adjustment::{Adjustment, AdjustmentKey};
 use crate::domain::product::Listing;
-use crate::domain::stock::{Adjustment, AdjustmentKey, Crossing, Movement, OnHand, Stock};
+use crate::domain::stock::{Crossing, Movement, OnHand, Stock};
 
 #[derive(Serialize, Deserialize)]
 struct StockItem {
