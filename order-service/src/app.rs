@@ -75,12 +75,14 @@ impl Application {
             pace(&settings),
         ));
         let acceptance = settings.saga.order_acceptance.into();
+        let stop = CancellationToken::new();
         let desk = Desk {
             fulfilment: Arc::clone(&fulfilment),
             products: fulfilment.products(),
             cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
             currency: settings.common.shop_currency,
             acceptance,
+            stopping: stop.clone(),
         };
         let intake = Intake {
             fulfilment: Arc::clone(&fulfilment),
@@ -107,7 +109,7 @@ impl Application {
             queue,
             sweep_every: Duration::from_millis(settings.saga.sweep_ms),
             drain: Duration::from_secs(settings.common.shutdown_s),
-            stop: CancellationToken::new(),
+            stop,
         })
     }
 
@@ -133,14 +135,6 @@ impl Application {
         let mut tasks = Tasks::new(stop.clone());
         let handle = self.server.handle();
         tasks.spawn("HTTP server", async move { Ok(self.server.await?) });
-        tasks.spawn("HTTP stop", {
-            let stop = stop.clone();
-            async move {
-                stop.cancelled().await;
-                handle.stop(true).await;
-                Ok(())
-            }
-        });
         tasks.spawn("intake", {
             let (intake, stop) = (self.intake, stop.clone());
             let take = move |delivery| {
@@ -159,11 +153,15 @@ impl Application {
                 Ok(())
             }
         });
-        tasks.spawn("orders in work", {
+        tasks.spawn("stop", {
             let fulfilment = self.fulfilment;
             async move {
                 stop.cancelled().await;
+                // The server goes last: connections that orders in work use may have been opened by its
+                // threads, and end with them.
+                handle.pause().await;
                 fulfilment.drain().await;
+                handle.stop(true).await;
                 Ok(())
             }
         });

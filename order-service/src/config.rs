@@ -63,8 +63,8 @@ pub struct PaymentSettings {
     /// Seconds in which a customer may name another token after a refusal.
     #[arg(long, env = "PAYMENT_RETRY_S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=36_000))]
     pub payment_retry_s: u64,
-    /// Seconds from the intake in which a customer has to complete the payment. Shorter than the
-    /// 24 hours for which the provider keeps idempotency keys.
+    /// Seconds in which a customer has to complete the payment, once asked to. Shorter than the 24
+    /// hours for which the provider keeps idempotency keys.
     #[arg(long, env = "PAYMENT_DEADLINE_S", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=36_000))]
     pub payment_deadline_s: u64,
 }

@@ -16,6 +16,7 @@ use shared::cursor::CursorKeys;
 use shared::ids::OrderId;
 use shared::money::Currency;
 use shared::problem::Problem;
+use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -33,6 +34,8 @@ pub(crate) struct Desk {
     pub(crate) cursors: Arc<CursorKeys>,
     pub(crate) currency: Currency,
     pub(crate) acceptance: Acceptance,
+    /// Nobody is kept waiting any more.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The POST routes that take an `Idempotency-Key`.

@@ -12,6 +12,7 @@ use shared::idempotency::Fingerprint;
 use shared::ids::{CustomerId, OrderId};
 use shared::money::{Currency, Money};
 use shared::queue::Outcome;
+use shared::telemetry::chain;
 use tracing::Span;
 
 use crate::domain::order::{Actor, Order};
@@ -60,8 +61,7 @@ impl Intake {
         };
         Span::current().record("order_id", order.id.to_string());
         self.store(order, &delivery.detail).await.unwrap_or_else(|fault| {
-            let error: &(dyn std::error::Error + 'static) = &fault;
-            tracing::warn!(error, "a checkout could not be stored; it comes again");
+            tracing::warn!(error = chain(&fault), "a checkout could not be stored; it comes again");
             Outcome::Again
         })
     }

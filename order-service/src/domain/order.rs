@@ -118,7 +118,7 @@ pub struct Terms {
     pub grace: Duration,
     /// In which a customer may name another token after a refusal.
     pub payment_retry: Duration,
-    /// In which a customer has to complete the payment, from the intake on.
+    /// In which a customer has to complete the payment, once asked to.
     pub payment_deadline: Duration,
     /// In which a merchant has to answer.
     pub acceptance: Duration,

@@ -8,19 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
+use shared::telemetry::chain;
 use uuid::Uuid;
 
 use super::{Delay, Fulfilment, now};
 use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of};
 use crate::clients::product::{Committed, Reserved};
 use crate::domain::machine::Input;
-use crate::domain::order::{Actor, Applied, Order, Refused, Step, later};
+use crate::domain::order::{Actor, Applied, Order, Step, later};
 use crate::domain::payment::PaymentState;
 use crate::events;
 use crate::store::{Advanced, StoreError};
-
-/// A failure as the log takes it, with its chain.
-type Cause = dyn std::error::Error + 'static;
 
 /// A go at an order. It may be dropped at any point.
 pub(super) struct Work<'a> {
@@ -91,8 +89,7 @@ impl<'a> Work<'a> {
                 Ok(Go::Rest) => return,
                 Err(fault) => {
                     // It stays due as it was.
-                    let error: &Cause = &fault;
-                    tracing::warn!(order_id = %self.stored.id, error, "an order could not be stored");
+                    tracing::warn!(order_id = %self.stored.id, error = chain(&fault), "an order could not be stored");
                     return;
                 }
             }
@@ -164,21 +161,18 @@ impl<'a> Work<'a> {
 
     fn authorized(&self, answer: Answer<Authorization>, now: Timestamp) -> Finding {
         let terms = &self.on.terms;
-        let deadline = later(self.stored.created_at, terms.payment_deadline);
+        // Counted from now: an outage before has taken nothing of the customer's time.
         let input = match answer.outcome {
             Authorization::Authorized => Input::Authorized {
                 answer_by: later(now, terms.acceptance),
             },
             Authorization::NeedsCustomer(action) => Input::NeedsCustomer {
                 action,
-                until: deadline,
+                until: later(now, terms.payment_deadline),
             },
-            Authorization::Declined => {
-                let until = later(now, terms.payment_retry).min(deadline);
-                Input::Declined {
-                    another_until: Some(until).filter(|until| *until > now),
-                }
-            }
+            Authorization::Declined => Input::Declined {
+                another_until: (!terms.payment_retry.is_zero()).then(|| later(now, terms.payment_retry)),
+            },
             Authorization::TooLate => Input::PaymentExpired,
         };
         Finding {
@@ -243,7 +237,7 @@ impl<'a> Work<'a> {
             Ok(Applied::Changed(after)) => *after,
             Ok(Applied::Unchanged) => return self.look_again(now, order).await,
             Err(refusal) => {
-                tell_of_fault(&order, &refusal);
+                tracing::error!(order_id = %order.id, error = chain(&refusal), "the saga asked for what cannot be");
                 return self.look_again(now, order).await;
             }
         };
@@ -341,14 +335,9 @@ impl<'a> Work<'a> {
     }
 }
 
-fn tell_of_fault(order: &Order, refusal: &Refused) {
-    let error: &Cause = refusal;
-    tracing::error!(order_id = %order.id, error, "the saga asked for what cannot be");
-}
-
 fn tell_of_delay(order: &Order, delay: &Delay) {
     let (attempts, order_id) = (order.attempts, order.id);
-    let error: &Cause = delay;
+    let error = chain(delay);
     DELAYED.add(1, &[]);
     if attempts >= ALARM_AFTER {
         PARKED.add(1, &[]);

@@ -6,10 +6,12 @@ use shared::ids::{OrderId, ProductId};
 use shared::money::MoneyError;
 use shared::problem::Problem;
 
+use super::view::{Viewer, can_be_asked};
 use crate::clients::product::ProductError;
 use crate::domain::order::Refused;
 use crate::domain::payment::PaymentRefusal;
 use crate::domain::placing::{InvalidOrder, MAX_LINES};
+use crate::domain::state::Action;
 use crate::fulfil::ActError;
 use crate::store::StoreError;
 
@@ -32,12 +34,19 @@ pub(super) fn act(error: ActError) -> Problem {
             Problem::conflict("invalid_transition", format!("{refusal} now"))
                 .with("from", refusal.from)
                 .with("to", refusal.to)
-                .with("allowed", refusal.allowed)
+                .with("allowed", routed(refusal.allowed))
         }
         ActError::Refused(Refused::Payment(refusal)) => payment(&refusal),
         ActError::Store(error) => store(error),
         ActError::Overtaken => Problem::unavailable(error),
     }
+}
+
+/// Those that there are routes for.
+fn routed(actions: Vec<Action>) -> Vec<Action> {
+    let mut actions = actions;
+    actions.retain(|action| can_be_asked(*action, Viewer::Merchant));
+    actions
 }
 
 fn payment(refusal: &PaymentRefusal) -> Problem {

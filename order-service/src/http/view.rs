@@ -241,7 +241,7 @@ impl OrderView {
 }
 
 /// Whether there is a route for it that this viewer may use.
-const fn can_be_asked(action: Action, viewer: Viewer) -> bool {
+pub(super) const fn can_be_asked(action: Action, viewer: Viewer) -> bool {
     match action {
         Action::Cancel => true,
         Action::Accept | Action::Reject => matches!(viewer, Viewer::Merchant),

@@ -47,7 +47,7 @@ impl Wait {
     }
 }
 
-/// The order as soon as it is no longer pending, or as it is when the time is over.
+/// The order as soon as it is no longer pending, or as it is when the time is over or the service stops.
 pub(super) async fn until_decided(
     desk: &Desk,
     mut order: Order,
@@ -55,10 +55,13 @@ pub(super) async fn until_decided(
     mut changes: Receiver<OrderId>,
 ) -> Result<Order, Problem> {
     let deadline = Instant::now() + Duration::from_secs(wait.seconds);
-    while order.state.status() == Status::Pending && Instant::now() < deadline {
+    while order.state.status() == Status::Pending && Instant::now() < deadline && !desk.stopping.is_cancelled() {
         let next_look = deadline.min(Instant::now() + LOOK_EVERY);
-        // Its end says that it is time to look; so does a receiver that fell behind.
-        let _ = timeout_at(next_look, heard_of(&mut changes, order.id)).await;
+        // A receiver that fell behind ends at once: then it is time to look, too.
+        tokio::select! {
+            _ = timeout_at(next_look, heard_of(&mut changes, order.id)) => {}
+            () = desk.stopping.cancelled() => {}
+        }
         order = desk
             .store()
             .read(&order.id)

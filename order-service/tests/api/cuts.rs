@@ -72,12 +72,12 @@ async fn run(token: &str, seam: Seam, meanwhile: Meanwhile) -> (End, Vec<String>
     };
     let service = if cut {
         first.kill();
-        // What the dead process had received comes again when its visibility ends; here, at once.
-        shop.publish(&checkout).await;
         if matches!(meanwhile, Meanwhile::HoldExpired) {
             shop.products.expire(id.as_str().unwrap());
         }
-        shop.start(QUICK)
+        let second = shop.start(QUICK);
+        shop.publish_until_taken(&checkout).await;
+        second
     } else {
         first
     };

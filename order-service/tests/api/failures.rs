@@ -338,8 +338,33 @@ async fn a_stop_finishes_what_was_begun() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(shop.item(&order["id"]).await.unwrap()["status"], "confirmed");
+    let item = shop.item(&order["id"]).await.unwrap();
+    assert_eq!(item["status"], "confirmed", "{item:#} {:?}", shop.paid(&order["id"]));
     assert_eq!(shop.paid(&order["id"]), [("succeeded", 500, 0)]);
+}
+
+#[tokio::test]
+async fn a_stop_keeps_nobody_waiting() {
+    let shop = Shop::open().await;
+    let service = shop.start(&[("ORDER_GRACE_S", "600")]);
+    let tea = shop.products.add(500, 10);
+    let ada = customer("ada");
+    let order = service
+        .order(
+            &ada,
+            &json!({"customer_id": "me", "items": [{"product_id": tea, "quantity": 1}]}),
+        )
+        .await;
+    let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+    let waiting = service.get(&path, &ada).header("prefer", "wait=20").send();
+    let waiting = tokio::spawn(waiting);
+    // Its read of the order has been seen: it waits.
+    service.seam.has_read(1).await;
+    tokio::time::timeout(Duration::from_secs(5), service.stop())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
 }
 
 #[tokio::test]

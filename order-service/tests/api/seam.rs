@@ -3,6 +3,7 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -17,6 +18,8 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use shared::outgoing::Outgoing;
 use tokio::sync::watch;
+
+use crate::harness::SOON;
 
 /// Everything that leaves one process.
 #[derive(Clone, Debug)]
@@ -37,6 +40,7 @@ struct Told {
     calls: Vec<String>,
     written: Vec<f64>,
     queried: Vec<f64>,
+    reads: usize,
 }
 
 /// How a call is cut off.
@@ -105,6 +109,15 @@ impl Seam {
         self.0.told.lock().unwrap().queried.clone()
     }
 
+    /// Comes back when that many items have been read.
+    pub(crate) async fn has_read(&self, count: usize) {
+        let deadline = Instant::now() + SOON;
+        while self.0.told.lock().unwrap().reads < count {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Comes back when the process has been cut off.
     pub(crate) async fn died(&self) {
         self.0.dead.subscribe().wait_for(|dead| *dead).await.unwrap();
@@ -148,6 +161,7 @@ impl Seam {
         let mut told = self.0.told.lock().unwrap();
         match call {
             "PutItem" | "UpdateItem" => told.written.push(units("WriteCapacityUnits")),
+            "GetItem" => told.reads += 1,
             "Query" => told.queried.push(units("ReadCapacityUnits")),
             _ => {}
         }
