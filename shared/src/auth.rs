@@ -45,8 +45,8 @@ pub struct Verifier {
     settings: AuthSettings,
     http: ClientWithMiddleware,
     keys: RwLock<Arc<Keys>>,
-    /// Held while fetching, so that a burst of unknown key ids asks once.
-    fetching: Mutex<()>,
+    /// Held while fetching, so that a burst of unknown key ids asks once. When it failed last.
+    fetching: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -60,6 +60,8 @@ struct Keys {
 const REFRESH: Duration = Duration::from_secs(300);
 /// An unknown key id makes us ask, but not more often than this: anybody can make up key ids.
 const COOL_DOWN: Duration = Duration::from_secs(5);
+/// After a failure nobody asks for so long: requests that queued up behind it would each wait in turn.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Clocks of the pool and ours may differ by this much, in seconds.
 const LEEWAY_S: u64 = 5;
@@ -72,7 +74,18 @@ pub enum AuthError {
     Refused(&'static str),
     /// No key could be had, so nothing can be said about any token.
     #[error("the user pool's keys cannot be fetched")]
-    KeysUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    KeysUnavailable(#[source] FetchError),
+}
+
+/// Why there are no keys.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// The pool did not answer with keys.
+    #[error(transparent)]
+    Http(#[from] reqwest_middleware::Error),
+    /// It did not a moment ago.
+    #[error("they could not be fetched a moment ago")]
+    Paused,
 }
 
 impl From<AuthError> for Problem {
@@ -148,12 +161,21 @@ impl Verifier {
         if known.serves(id) {
             return Ok(known);
         }
-        let _one_at_a_time = self.fetching.lock().await;
+        let mut failed = self.fetching.lock().await;
         let known = self.keys.read().await.clone();
         if known.serves(id) {
             return Ok(known);
         }
-        match self.fetch().await {
+        let fetched = match *failed {
+            Some(at) if at.elapsed() < PAUSE_AFTER_FAILURE => Err(FetchError::Paused),
+            Some(_) | None => self.fetch().await.map_err(FetchError::from),
+        };
+        *failed = match &fetched {
+            Ok(_) => None,
+            Err(FetchError::Paused) => *failed,
+            Err(FetchError::Http(_)) => Some(Instant::now()),
+        };
+        match fetched {
             Ok(fresh) => {
                 let fresh = Arc::new(fresh);
                 *self.keys.write().await = Arc::clone(&fresh);
@@ -164,7 +186,16 @@ impl Verifier {
                 tracing::warn!(error = %fault, "the user pool's keys could not be refreshed; going on with those known");
                 Ok(known)
             }
-            Err(fault) => Err(AuthError::KeysUnavailable(fault.into())),
+            Err(fault) => Err(AuthError::KeysUnavailable(fault)),
+        }
+    }
+
+    /// Fetches the keys where that has never been done. Extractors run side by side and the first to
+    /// fail answers: with the keys at hand, a wrong token is refused before a wrong body.
+    pub async fn warm(&self) {
+        if self.keys.read().await.fetched.is_none() {
+            // Whoever needs the keys is told that there are none.
+            let _ = self.keys_for("").await;
         }
     }
 

@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use tracing_actix_web::RootSpanBuilder;
 use utoipa::openapi::OpenApi;
 
+use crate::auth::Verifier;
 use crate::capacity::{Bill, units};
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::problem::Problem;
@@ -131,6 +132,11 @@ pub async fn around(
         return Err(refusal.into());
     }
 
+    if req.headers().contains_key(header::AUTHORIZATION)
+        && let Some(verifier) = req.app_data::<web::Data<Verifier>>().cloned()
+    {
+        verifier.warm().await;
+    }
     let bill = Bill::default();
     let mut response = bill.clone().scope(next.call(req)).await?;
 
