@@ -158,10 +158,16 @@ impl Application {
         let mut tasks = Tasks::new(self.stop.clone());
         let server = self.server()?;
         let (handle, stopped) = (server.handle(), self.stop.clone());
+        let consumed = CancellationToken::new();
+        let drained = consumed.clone();
         tasks.spawn("the HTTP server", async move {
             tokio::select! {
                 ended = server => ended.context("serve"),
                 () = stopped.cancelled() => {
+                    // The server goes last: connections that answers in work use may have been opened by
+                    // its threads, and end with them.
+                    handle.pause().await;
+                    drained.cancelled().await;
                     handle.stop(true).await;
                     Ok(())
                 }
@@ -174,6 +180,7 @@ impl Application {
                 async move { settlement.handle(delivery).await }
             };
             queue.consume(stop, drain, handle).await;
+            consumed.cancel();
             Ok(())
         });
         let (sweeper, stop) = (self.sweeper, self.stop.clone());

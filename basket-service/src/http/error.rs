@@ -8,7 +8,7 @@ use shared::money::MoneyError;
 use shared::problem::Problem;
 use shared::quantity::Quantity;
 
-use super::view::{self, OrderedLineBody};
+use super::view::{self, LineStatus, OrderedLineBody};
 use crate::baskets::{BasketError, MergeError};
 use crate::checkout::CheckoutError;
 use crate::domain::{ChangeRefused, CheckoutRefused, MAX_LINES, MergeRefused, Priced, UnavailableLine, WhyUnavailable};
@@ -117,7 +117,9 @@ fn of_refused(refused: CheckoutRefused) -> Problem {
 
 /// What it would cost now.
 fn figures(problem: Problem, priced: Priced) -> Problem {
-    let lines: Vec<OrderedLineBody> = priced.lines.iter().map(view::ordered_line).collect();
+    // Nothing was ordered: they lie in the basket as before.
+    let line = |line| view::ordered_line(line, LineStatus::Pending);
+    let lines: Vec<OrderedLineBody> = priced.lines.iter().map(line).collect();
     problem.with("lines", lines).with("total", priced.total)
 }
 

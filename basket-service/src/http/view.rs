@@ -65,7 +65,7 @@ struct LineBody {
     availability: Availability,
     #[schema(value_type = String, format = DateTime)]
     added_at: Timestamp,
-    status: Pending,
+    status: LineStatus,
     /// The price for one when it was added.
     price_when_added: Money,
 }
@@ -86,17 +86,13 @@ enum Availability {
     Unknown,
 }
 
-/// A basket's lines have not been ordered.
+/// Whether a line has been ordered.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-enum Pending {
-    #[serde(rename = "PENDING")]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum LineStatus {
+    /// It lies in the basket.
     Pending,
-}
-
-/// A checkout's lines have.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-enum Ordered {
-    #[serde(rename = "ORDERED")]
+    /// It is part of a checkout.
     Ordered,
 }
 
@@ -138,7 +134,7 @@ pub(super) struct OrderedLineBody {
     quantity: Quantity,
     unit_price: Money,
     line_total: Option<Money>,
-    status: Ordered,
+    status: LineStatus,
 }
 
 /// Where a checkout stands.
@@ -253,7 +249,7 @@ fn line_body(product_id: ProductId, line: &Line, priced: &Priced) -> LineBody {
         line_total: line.pieces.times(unit_price),
         availability: product.map_or(Availability::Unknown, |product| availability(product, line)),
         added_at: line.snapshot.added_at,
-        status: Pending::Pending,
+        status: LineStatus::Pending,
         price_when_added: line.snapshot.unit_price,
     }
 }
@@ -281,7 +277,11 @@ fn availability(product: Option<&Product>, line: &Line) -> Availability {
 }
 
 pub(super) fn accepted(checkout: &Checkout) -> AcceptedBody {
-    let lines: Vec<_> = checkout.lines.iter().map(ordered_line).collect();
+    let lines: Vec<_> = checkout
+        .lines
+        .iter()
+        .map(|line| ordered_line(line, LineStatus::Ordered))
+        .collect();
     AcceptedBody {
         order_id: checkout.order_id,
         status: AwaitedStatus::Pending,
@@ -290,7 +290,7 @@ pub(super) fn accepted(checkout: &Checkout) -> AcceptedBody {
     }
 }
 
-pub(super) fn ordered_line(line: &OrderedLine) -> OrderedLineBody {
+pub(super) fn ordered_line(line: &OrderedLine, status: LineStatus) -> OrderedLineBody {
     OrderedLineBody {
         product_id: line.product_id,
         sku: line.sku.clone(),
@@ -298,7 +298,7 @@ pub(super) fn ordered_line(line: &OrderedLine) -> OrderedLineBody {
         quantity: line.quantity,
         unit_price: line.unit_price,
         line_total: line.total().ok(),
-        status: Ordered::Ordered,
+        status,
     }
 }
 

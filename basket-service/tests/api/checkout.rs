@@ -181,6 +181,7 @@ async fn a_price_that_moved_is_told_and_the_basket_untouched() {
         (&problem["lines"][0]["unit_price"], &problem["lines"][0]["product_id"]),
         (&usd(300), &json!(tea))
     );
+    assert_eq!(problem["lines"][0]["status"], "PENDING");
     let after = shop.get(ADA, "/v1/baskets/me").await.expect(200);
     assert_eq!(
         (&after["version"], quantities(&after)),
