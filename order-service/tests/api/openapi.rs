@@ -4,22 +4,10 @@ use std::path::Path;
 
 use crate::harness::{Shop, customer};
 
-#[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one variable that tells this test to write"
-)]
-async fn the_contract_checked_in_is_the_codes_own() {
+#[test]
+fn the_contract_checked_in_is_the_codes_own() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
-    let is = format!("{}\n", order_service::app::contract().to_pretty_json().unwrap());
-    if std::env::var("UPDATE_OPENAPI").is_ok() {
-        std::fs::write(&file, &is).unwrap();
-    }
-    let checked_in = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(
-        checked_in, is,
-        "run the tests with UPDATE_OPENAPI=1 and look at the difference"
-    );
+    shared::testing::assert_checked_in(&file, &order_service::app::contract().to_pretty_json().unwrap());
 }
 
 #[tokio::test]
