@@ -29,6 +29,7 @@ use crate::domain::machine::Input;
 use crate::domain::order::{Actor, Applied, Moment, Order, Refused, Step, Terms, later};
 use crate::domain::told::Recorded;
 use crate::events;
+use crate::metrics;
 use crate::store::{Advanced, Created, Overdue, Store, StoreError};
 
 /// See the module. One for the process.
@@ -121,7 +122,11 @@ impl Fulfilment {
                 Some(self.lease_until(order.created_at))
             }
         };
-        self.store.create(order).await
+        let created = self.store.create(order).await?;
+        if matches!(created, Created::New) {
+            metrics::created(order);
+        }
+        Ok(created)
     }
 
     /// Begins to see an order through, as soon as there is a place for it.
@@ -174,6 +179,7 @@ impl Fulfilment {
             after.due_at = Some(self.lease_until(now));
             match self.store.advance(&order, &after).await? {
                 Advanced::Stored => {
+                    metrics::changed(&order, &after);
                     self.tell_of_change(&after);
                     return Ok(self.carry_out(after).await);
                 }

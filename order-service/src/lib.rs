@@ -11,5 +11,6 @@ mod events;
 mod fulfil;
 mod http;
 mod intake;
+mod metrics;
 mod store;
 mod sweeper;

@@ -3,13 +3,16 @@
 //!
 //! A test replaces them here to cut, delay, repeat or count calls; nothing above can tell.
 
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Extensions;
 use http::header::HeaderValue;
+use opentelemetry::metrics::Histogram;
+use opentelemetry::{KeyValue, global};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use tracing::field::Empty;
@@ -62,6 +65,17 @@ impl Outgoing {
     }
 }
 
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("http.client.request.duration")
+        .with_unit("s")
+        .with_description(
+            "Calls to the other services and to the payment provider, by server; without a status: no answer",
+        )
+        .with_boundaries(crate::web::DURATION_BOUNDARIES_S.to_vec())
+        .build()
+});
+
 /// A client span around each call, and its context in the call's headers.
 struct Traced;
 
@@ -89,7 +103,26 @@ impl Middleware for Traced {
             {
                 request.headers_mut().insert("traceparent", parent);
             }
+            let mut figures = vec![
+                KeyValue::new("http.request.method", request.method().to_string()),
+                KeyValue::new(
+                    "server.address",
+                    request.url().host_str().unwrap_or_default().to_owned(),
+                ),
+                KeyValue::new(
+                    "server.port",
+                    i64::from(request.url().port_or_known_default().unwrap_or_default()),
+                ),
+            ];
+            let began = Instant::now();
             let answer = next.run(request, extensions).await;
+            if let Ok(response) = &answer {
+                figures.push(KeyValue::new(
+                    "http.response.status_code",
+                    i64::from(response.status().as_u16()),
+                ));
+            }
+            DURATION.record(began.elapsed().as_secs_f64(), &figures);
             match &answer {
                 Ok(response) => Span::current().record("http.response.status_code", response.status().as_u16()),
                 Err(_) => Span::current().record("otel.status_code", "ERROR"),

@@ -94,13 +94,17 @@ pub async fn no_such_route(req: HttpRequest, edge: web::Data<Edge>) -> HttpRespo
     problem.error_response()
 }
 
+/// Boundaries of HTTP durations as OpenTelemetry's conventions advise them.
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>
+pub(crate) const DURATION_BOUNDARIES_S: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
 static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     global::meter("shared")
         .f64_histogram("http.server.request.duration")
         .with_unit("s")
-        .with_boundaries(vec![
-            0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-        ])
+        .with_boundaries(DURATION_BOUNDARIES_S.to_vec())
         .build()
 });
 

@@ -2,12 +2,9 @@
 //! does not answer.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use opentelemetry::metrics::Counter;
-use opentelemetry::{KeyValue, global};
 use shared::telemetry::chain;
 use uuid::Uuid;
 
@@ -18,6 +15,7 @@ use crate::domain::machine::Input;
 use crate::domain::order::{Actor, Applied, Order, Step, later};
 use crate::domain::payment::PaymentState;
 use crate::events;
+use crate::metrics;
 use crate::store::{Advanced, StoreError};
 
 /// A go at an order. It may be dropped at any point.
@@ -50,21 +48,6 @@ const ALARM_AFTER: u32 = 60;
 /// Looks at what waits for its customer come no less often than this many doublings say.
 const LOOKS_SLOW_DOWN_AFTER: u32 = 4;
 const PAUSE_WHEN_PARKED: Duration = Duration::from_secs(900);
-
-static PARKED: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    let meter = global::meter("order-service");
-    let counter = meter.u64_counter("orders.parked");
-    counter
-        .with_description("Orders that do not get on: somebody has to look")
-        .build()
-});
-static DELAYED: LazyLock<Counter<u64>> =
-    LazyLock::new(|| global::meter("order-service").u64_counter("orders.delayed").build());
-static CHANGED: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    let meter = global::meter("order-service");
-    let counter = meter.u64_counter("orders.changed");
-    counter.with_description("Orders by the status they came to").build()
-});
 
 impl<'a> Work<'a> {
     pub(super) fn on(fulfilment: &'a Fulfilment, stored: Order) -> Self {
@@ -246,7 +229,6 @@ impl<'a> Work<'a> {
         after.due_at = Some(after.due_at.map_or(lease, |due| due.min(lease)));
         let (from, to) = (self.stored.state.status(), after.state.status());
         if self.advance(after).await? == Wrote::Stored && from != to {
-            CHANGED.add(1, &[KeyValue::new("status", to.to_string())]);
             tracing::info!(order_id = %self.stored.id, status = %to, "an order changed");
         }
         Ok(Go::On)
@@ -310,6 +292,7 @@ impl<'a> Work<'a> {
         after.outbox.retain(|event| !self.published.contains(&event.id));
         match self.on.store.advance(&self.stored, &after).await? {
             Advanced::Stored => {
+                metrics::changed(&self.stored, &after);
                 self.stored = after;
                 self.on.tell_of_change(&self.stored);
                 Ok(Wrote::Stored)
@@ -338,9 +321,9 @@ impl<'a> Work<'a> {
 fn tell_of_delay(order: &Order, delay: &Delay) {
     let (attempts, order_id) = (order.attempts, order.id);
     let error = chain(delay);
-    DELAYED.add(1, &[]);
+    metrics::delayed();
     if attempts >= ALARM_AFTER {
-        PARKED.add(1, &[]);
+        metrics::parked();
         tracing::error!(%order_id, attempts, error, "an order does not get on: somebody has to look");
     } else {
         tracing::warn!(%order_id, attempts, error, "an order has to wait");

@@ -1,0 +1,82 @@
+//! What is counted of orders. The names are what dashboards and alarms ask for: changing one blinds them.
+
+use std::sync::LazyLock;
+
+use opentelemetry::metrics::{Counter, Histogram};
+use opentelemetry::{KeyValue, global};
+
+use crate::domain::order::Order;
+use crate::domain::state::Status;
+
+static CREATED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.created")
+        .with_description("Orders stored, each once")
+        .build()
+});
+static SETTLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.settled")
+        .with_description("Orders that were confirmed, failed or cancelled, by outcome and reason")
+        .build()
+});
+static SETTLE_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .f64_histogram("orders.settle.duration")
+        .with_unit("s")
+        .with_description("From the order's creation until it was confirmed, failed or cancelled, by outcome")
+        .with_boundaries(vec![
+            0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+        ])
+        .build()
+});
+static DELAYED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.delayed")
+        .with_description("Tries that did not get on: the order is tried again")
+        .build()
+});
+static PARKED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.parked")
+        .with_description("Orders that do not get on: somebody has to look")
+        .build()
+});
+
+/// An order was stored for the first time.
+pub(crate) fn created(order: &Order) {
+    CREATED.add(1, &[]);
+    settled_as(order);
+}
+
+/// A change of an order was stored.
+pub(crate) fn changed(before: &Order, after: &Order) {
+    if before.state.status() != after.state.status() {
+        settled_as(after);
+    }
+}
+
+/// A try did not get on.
+pub(crate) fn delayed() {
+    DELAYED.add(1, &[]);
+}
+
+/// An order was tried too often.
+pub(crate) fn parked() {
+    PARKED.add(1, &[]);
+}
+
+fn settled_as(order: &Order) {
+    let status = order.state.status();
+    match status {
+        Status::Confirmed | Status::Failed | Status::Cancelled => {}
+        Status::Pending | Status::AwaitingAcceptance | Status::Shipped | Status::Delivered => return,
+    }
+    let outcome = KeyValue::new("outcome", status.to_string());
+    let taken = order.updated_at.duration_since(order.created_at);
+    SETTLE_DURATION.record(taken.as_secs_f64(), std::slice::from_ref(&outcome));
+    // The word that clients and events have for it.
+    let reason = order.failure().and_then(|reason| serde_json::to_value(reason).ok());
+    let reason = reason.and_then(|reason| Some(KeyValue::new("reason", reason.as_str()?.to_owned())));
+    SETTLED.add(1, &[Some(outcome), reason].into_iter().flatten().collect::<Vec<_>>());
+}
