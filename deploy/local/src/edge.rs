@@ -1,5 +1,6 @@
 //! Envoy as the gateway: started on a rendered configuration, and stopped without dropping what is under way.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -20,11 +21,19 @@ use crate::tools;
 const DRAINS_WITHIN: Duration = Duration::from_secs(5);
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Starts it; it does not listen before it has the user pool's keys.
-pub(crate) async fn start(folder: &Folder, ports: &Ports, deployment: &Deployment) -> anyhow::Result<Process> {
+/// Whom the services send their spans to, by the variable of OpenTelemetry.
+const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Starts it; it does not listen before it has the user pool's keys. `own` are the settings that all services get.
+pub(crate) async fn start(
+    folder: &Folder,
+    ports: &Ports,
+    deployment: &Deployment,
+    own: &BTreeMap<String, String>,
+) -> anyhow::Result<Process> {
     let envoy = tokio::task::spawn_blocking(tools::envoy).await??;
     let file = folder.envoy_yaml();
-    fs::write(&file, gateway::render(&settings(ports, deployment)?)?)?;
+    fs::write(&file, gateway::render(&settings(ports, deployment, own)?)?)?;
     let mut command = Command::new(envoy);
     command
         .env_clear()
@@ -35,7 +44,7 @@ pub(crate) async fn start(folder: &Folder, ports: &Ports, deployment: &Deploymen
     Process::spawn(Part::Gateway, &mut command, &folder.log(Part::Gateway.name()))
 }
 
-fn settings(ports: &Ports, deployment: &Deployment) -> anyhow::Result<Settings> {
+fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, String>) -> anyhow::Result<Settings> {
     let service = |part: Part| -> anyhow::Result<Address> { Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?) };
     let jwks_url = deployment.setting("AUTH_JWKS_URL")?;
     Ok(Settings {
@@ -53,7 +62,14 @@ fn settings(ports: &Ports, deployment: &Deployment) -> anyhow::Result<Settings> 
         jwks_url: jwks_url
             .parse()
             .with_context(|| format!("{jwks_url:?} is no address"))?,
-        collector: None,
+        // The gateway begins the traces: were it told of no collector, it would tell the services not to sample.
+        collector: own
+            .get(COLLECTOR)
+            .map(|url| {
+                url.parse()
+                    .with_context(|| format!("{COLLECTOR}: {url:?} is no address"))
+            })
+            .transpose()?,
     })
 }
 

@@ -294,7 +294,7 @@ impl System {
     }
 
     async fn start_gateway(&mut self) -> anyhow::Result<()> {
-        let process = edge::start(self.folder(), &self.ports, self.deployment()?).await?;
+        let process = edge::start(self.folder(), &self.ports, self.deployment()?, &self.options.settings).await?;
         self.note(Part::Gateway, process.identity().clone())?;
         self.processes.insert(Part::Gateway, process);
         self.wait_for(Part::Gateway).await
