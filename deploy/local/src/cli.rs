@@ -2,6 +2,7 @@
 
 mod detach;
 mod logs;
+mod reconcile;
 mod status;
 mod up;
 
@@ -61,6 +62,8 @@ enum Verb {
         /// customer, customer2, merchant or admin
         user: String,
     },
+    /// Hold stock, orders, checkouts and payments against each other: exits 1 where they differ, 2 where it cannot say
+    Reconcile,
     /// Remove all data: tables, users, payments, logs
     Reset {
         /// Do not ask
@@ -162,36 +165,39 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     match runtime.block_on(run(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // Some errors of the SDK are several lines long.
-    let line: Vec<_> = format!("{error:#}").lines().map(str::trim).map(str::to_owned).collect();
-    say(format_args!("error: {}", line.join(" ")));
+    tell(error);
     ExitCode::FAILURE
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn tell(error: &anyhow::Error) {
+    // Some errors of the SDK are several lines long.
+    let line: Vec<_> = format!("{error:#}").lines().map(str::trim).map(str::to_owned).collect();
+    say(format_args!("error: {}", line.join(" ")));
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let folder = match arguments.data {
         // A detached start changes nothing of where it is, but messages are read elsewhere.
         Some(path) => Folder::new(std::path::absolute(path)?),
         None => Folder::usual(),
     };
     match arguments.verb {
-        Verb::Up(up) if up.detach => detach::up(&folder, *up).await,
-        Verb::Up(up) => up::up(folder, *up).await,
-        Verb::Down => down(&folder).await,
-        Verb::Status => status::show(&folder).await,
-        Verb::Logs { part, follow, lines } => logs::show(&folder, part.as_deref(), lines, follow).await,
-        Verb::Token { user } => {
-            print(token(&folder, &user).await?);
-            Ok(())
-        }
-        Verb::Reset { yes } => reset(&folder, yes).await,
+        Verb::Up(up) if up.detach => detach::up(&folder, *up).await?,
+        Verb::Up(up) => up::up(folder, *up).await?,
+        Verb::Down => down(&folder).await?,
+        Verb::Status => status::show(&folder).await?,
+        Verb::Logs { part, follow, lines } => logs::show(&folder, part.as_deref(), lines, follow).await?,
+        Verb::Token { user } => print(token(&folder, &user).await?),
+        Verb::Reconcile => return Ok(reconcile::run(&folder).await),
+        Verb::Reset { yes } => reset(&folder, yes).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn down(folder: &Folder) -> anyhow::Result<()> {

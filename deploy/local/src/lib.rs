@@ -21,6 +21,7 @@ pub mod payment_sandbox;
 pub mod ports;
 mod process;
 pub mod processes;
+pub mod reconcile;
 mod seed;
 mod service;
 pub mod stacks;

@@ -60,7 +60,10 @@ impl Surroundings<'_> {
         let (stack, calls) = match part {
             Part::ProductService => (Stack::Product, vec![]),
             Part::BasketService => (Stack::Basket, self.product_service()),
-            Part::OrderService => (Stack::Order, [self.product_service(), self.payment()].concat()),
+            Part::OrderService => (
+                Stack::Order,
+                [self.product_service(), self.basket_service(), self.payment()].concat(),
+            ),
             Part::Tables | Part::Ministack | Part::Payments | Part::Gateway => return settings,
         };
         settings.extend(self.deployment.settings_of(stack));
@@ -102,6 +105,12 @@ impl Surroundings<'_> {
             .into_iter()
             .filter_map(|name| Some((name, self.deployment.setting(name).ok()?.to_owned())));
         client.chain([("PRODUCT_SERVICE_URL", url)]).collect()
+    }
+
+    /// What reconciliation reads.
+    fn basket_service(&self) -> Vec<(&'static str, String)> {
+        let url = format!("http://127.0.0.1:{}", self.ports.of(Part::BasketService));
+        vec![("BASKET_SERVICE_URL", url)]
     }
 
     fn payment(&self) -> Vec<(&'static str, String)> {

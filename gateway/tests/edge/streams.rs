@@ -60,6 +60,19 @@ async fn an_event_arrives_before_the_stream_ends() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_reconciliation_arrives_before_the_stream_ends() {
+    let edge = Edge::start().await;
+    let token = Issuer::shared().admin();
+    let mut stream = edge.connect().await;
+    let request = format!(
+        "GET /v1/orders/admin/reconciliation HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {token}\r\n\
+         accept-encoding: gzip\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut stream, "data: first\n\n").await;
+}
+
+#[tokio::test]
 async fn http_2_is_spoken_to_those_who_begin_with_it() {
     const SETTINGS: u8 = 4;
     let edge = Edge::start().await;

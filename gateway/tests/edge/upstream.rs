@@ -54,6 +54,7 @@ impl Upstream {
                         .route("/readyz", web::get().to(HttpResponse::Ok))
                         .route("/v1/products/import", web::post().to(line_by_line))
                         .route("/v1/orders/{id}/events", web::get().to(events))
+                        .route("/v1/orders/admin/reconciliation", web::get().to(events))
                         .route("/v1/baskets/me/silence", web::to(silence))
                         .default_service(web::to(echo))
                 });
