@@ -2,6 +2,7 @@
 
 mod actions;
 mod create;
+mod documented;
 mod error;
 mod list;
 mod read;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use shared::auth::Caller;
 use shared::contract::checkout::Acceptance;
 use shared::cursor::CursorKeys;
+use shared::documented::Tokens;
 use shared::ids::OrderId;
 use shared::money::Currency;
 use shared::problem::Problem;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::clients::product::ProductClient;
@@ -49,24 +50,10 @@ pub(crate) const KEYED: &[&str] = &["/v1/orders"];
         description = "Orders from their request to confirmed, failed or cancelled. Every error is an RFC 9457 problem.",
     ),
     tags((name = "orders", description = "One's own orders; a merchant's, everybody's")),
-    modifiers(&Bearer),
+    modifiers(&Tokens),
     components(schemas(shared::problem::ProblemBody)),
 )]
 pub(crate) struct Contract;
-
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .description(Some("An access token of the shop's user pool."))
-            .build();
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("bearerAuth", SecurityScheme::Http(scheme));
-    }
-}
 
 /// Registers the routes.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {

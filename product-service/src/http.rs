@@ -5,13 +5,14 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use shared::cursor::{CursorKeys, InvalidCursorKeys};
+use shared::documented::Tokens;
 use shared::ids::{OrderId, ProductId};
 use shared::money::Currency;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 mod body;
+mod documented;
 mod error;
 mod internal;
 mod list;
@@ -74,7 +75,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
                        table is away or too busy.",
     ),
     components(schemas(shared::problem::ProblemBody, list::ProductList, body::ProductPatch, transfer::ImportAnswer, transfer::ImportSummary)),
-    modifiers(&Security),
+    modifiers(&Tokens),
     tags(
         (name = "products", description = "The catalog"),
         (name = "stock", description = "What there is"),
@@ -82,20 +83,6 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
     ),
 )]
 pub struct Contract;
-
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .description(Some("An access token of the shop's user pool, or a service's"));
-        api.components
-            .get_or_insert_default()
-            .add_security_scheme("bearerAuth", SecurityScheme::Http(bearer.build()));
-    }
-}
 
 /// A product's id in a path: hyphenated, as its address is written, or nothing that exists.
 #[derive(Clone, Copy, Debug)]

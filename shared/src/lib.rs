@@ -13,6 +13,7 @@ pub mod config;
 pub mod contract;
 pub mod cursor;
 pub mod docs;
+pub mod documented;
 pub mod due;
 pub mod etag;
 pub mod health;

@@ -7,12 +7,13 @@ use deserr::Deserr;
 use serde::Serialize;
 use shared::auth::MaybeCaller;
 use shared::body::{FieldErrors, Json};
+use shared::documented::{Any, OfABody, WithToken};
 use shared::etag::IfNoneMatch;
 use shared::ids::InvalidId;
 use shared::problem::{Problem, ProblemBody};
 use utoipa::ToSchema;
 
-use super::documented::{Any, OfABasket, OfABody};
+use super::documented::OfABasket;
 use super::error;
 use super::view::{self, BasketBody};
 use super::whose::{Own, Usable};
@@ -26,11 +27,11 @@ use crate::domain::{GuestId, MergeStrategy};
 #[utoipa::path(
     tag = "baskets",
     responses(
+        Any, WithToken,
         (status = 201, description = "The basket, empty", body = BasketBody,
             headers(("Location" = String, description = "The basket"), ("ETag" = String))),
         (status = 403, description = "A service's token. Code: `forbidden`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any,
     ),
 )]
 #[post("/v1/baskets")]
@@ -54,9 +55,9 @@ pub(super) async fn create(state: Data<State>, _whoever: MaybeCaller) -> Result<
     ),
     security((), ("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket,
         (status = 200, description = "The basket", body = BasketBody, headers(("ETag" = String))),
         (status = 304, description = "The client has it already", headers(("ETag" = String))),
-        Any, OfABasket,
     ),
 )]
 #[get("/v1/baskets/{basket_id}")]
@@ -73,10 +74,10 @@ pub(super) async fn read(state: Data<State>, basket: Usable, known: IfNoneMatch)
     params(("basket_id" = String, Path, description = "`me`, the caller's subject, or a guest basket's id")),
     security((), ("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket,
         (status = 200, description = "The basket, empty", body = BasketBody, headers(("ETag" = String))),
         (status = 409, description = "A customer's basket took it over. Code: `basket_merged`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket,
     ),
 )]
 #[delete("/v1/baskets/{basket_id}")]
@@ -121,10 +122,10 @@ enum StrategyBody {
     request_body = MergeBody,
     security(("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket, OfABody,
         (status = 200, description = "The customer's basket", body = BasketBody, headers(("ETag" = String))),
         (status = 409, description = "Nothing was merged. Codes: `basket_merged` (into another basket), `too_many_lines`, `quantity_limit` (`products` names each)",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket, OfABody,
     ),
 )]
 #[post("/v1/baskets/{basket_id}/merge")]

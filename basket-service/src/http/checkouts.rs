@@ -12,6 +12,7 @@ use serde::Deserialize;
 use shared::address::Address;
 use shared::body::{FieldErrors, Json};
 use shared::contract::checkout::PaymentToken;
+use shared::documented::{Any, OfABody, WithToken};
 use shared::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::ids::OrderId;
 use shared::money::Money;
@@ -19,7 +20,7 @@ use shared::problem::{Problem, ProblemBody};
 use tracing::Span;
 use utoipa::{IntoParams, ToSchema};
 
-use super::documented::{Any, OfABasket, OfABody};
+use super::documented::OfABasket;
 use super::error;
 use super::view::{self, AcceptedBody, ProgressBody};
 use super::whose::{MaybeOwn, Own};
@@ -56,6 +57,7 @@ pub(super) struct CheckOutBody {
     request_body = CheckOutBody,
     security(("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket, OfABody,
         (status = 202, description = "The checkout stands, and an order is asked for", body = AcceptedBody,
             headers(("Location" = String, description = "The order that it becomes"),
                 ("Idempotent-Replayed" = Option<String>, description = "`true` where an earlier request made the checkout"))),
@@ -63,7 +65,6 @@ pub(super) struct CheckOutBody {
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 400, description = "The request cannot be read. Codes: `invalid_request` (`errors` names every wrong field), `invalid_json`, `incomplete_body`, `idempotency_key_required`, `invalid_idempotency_key`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket, OfABody,
     ),
 )]
 #[post("/v1/baskets/{basket_id}/checkout")]
@@ -126,9 +127,9 @@ pub(super) struct CheckoutPath {
     ),
     security(("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket,
         (status = 200, description = "Where it stands", body = ProgressBody,
             headers(("Preference-Applied" = Option<String>, description = "`wait=N` as it was applied"))),
-        Any, OfABasket,
     ),
 )]
 #[get("/v1/baskets/{basket_id}/checkouts/{order_id}")]

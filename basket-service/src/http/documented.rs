@@ -1,8 +1,8 @@
-//! What the contract says of all routes alike: who may call, and the problems that any of them answers.
+//! What the contract says of all routes alike, beyond what all services say.
 
+use shared::documented::Tokens;
 use shared::problem::{FieldError, ProblemBody};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::{IntoResponses, OpenApi};
 
 /// The contract without its routes.
 #[must_use]
@@ -26,51 +26,6 @@ pub fn contract() -> utoipa::openapi::OpenApi {
 )]
 struct Contract;
 
-struct Tokens;
-
-impl Modify for Tokens {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let token = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .description(Some("An access token of the shop's user pool."))
-            .build();
-        let components = api.components.get_or_insert_default();
-        components.add_security_scheme("bearerAuth", SecurityScheme::Http(token));
-    }
-}
-
-/// What any route may answer.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) enum Any {
-    #[response(
-        status = 400,
-        description = "The request cannot be read. Codes: `invalid_request` (`errors` names every wrong field), `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`",
-        content_type = "application/problem+json"
-    )]
-    BadRequest(ProblemBody),
-    #[response(
-        status = 401,
-        description = "The access token is missing or does not hold. Code: `unauthenticated`",
-        content_type = "application/problem+json"
-    )]
-    Unauthorized(ProblemBody),
-    #[response(
-        status = 500,
-        description = "A fault of ours. Code: `internal`",
-        content_type = "application/problem+json"
-    )]
-    Internal(ProblemBody),
-    #[response(
-        status = 503,
-        description = "Something that this needs is away or busy; try again after `Retry-After`. Code: `unavailable`",
-        content_type = "application/problem+json",
-        headers(("Retry-After" = u32, description = "Seconds"))
-    )]
-    Unavailable(ProblemBody),
-}
-
 /// What a route about one basket may answer besides.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes")]
@@ -87,22 +42,4 @@ pub(super) enum OfABasket {
         content_type = "application/problem+json"
     )]
     NotFound(ProblemBody),
-}
-
-/// What a route that takes a body may answer besides.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) enum OfABody {
-    #[response(
-        status = 413,
-        description = "The body is too large. Code: `body_too_large`",
-        content_type = "application/problem+json"
-    )]
-    TooLarge(ProblemBody),
-    #[response(
-        status = 415,
-        description = "The body is no `application/json`. Code: `unsupported_media_type`",
-        content_type = "application/problem+json"
-    )]
-    UnsupportedMediaType(ProblemBody),
 }

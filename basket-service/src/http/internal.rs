@@ -6,11 +6,11 @@ use actix_web::{HttpResponse, get};
 use deserr::Deserr;
 use shared::auth::ReadService;
 use shared::body::{FieldErrors, Query};
+use shared::documented::{Any, WithToken};
 use shared::page::{Limit, Page};
 use shared::problem::{Problem, ProblemBody};
 use utoipa::IntoParams;
 
-use super::documented::Any;
 use super::error;
 use super::view::CheckoutUnderWay;
 use crate::app::State;
@@ -42,13 +42,13 @@ const SCOPE: &str = "/internal/v1/checkouts";
     params(PageQuery),
     security(("bearerAuth" = [])),
     responses(
+        Any, WithToken,
         (status = 200, description = "A page", body = Page<CheckoutUnderWay>,
             headers(("Link" = Option<String>, description = "`rel=\"next\"`, unless this is the last page"))),
         (status = 400, description = "The query cannot be read. Codes: `invalid_request`, `invalid_cursor`, `idempotency_key_unsupported`",
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "The token lacks the scope `internal/read`. Code: `forbidden`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any,
     ),
 )]
 #[get("/internal/v1/checkouts")]

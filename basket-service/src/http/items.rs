@@ -5,13 +5,14 @@ use actix_web::{HttpResponse, delete, post, put};
 use deserr::Deserr;
 use serde::Deserialize;
 use shared::body::{FieldErrors, Invalid, Json};
+use shared::documented::{Any, OfABody, WithToken};
 use shared::ids::ProductId;
 use shared::problem::{Problem, ProblemBody};
 use shared::quantity::{Quantity, QuantityOutOfRange};
 use thiserror::Error;
 use utoipa::{IntoParams, ToSchema};
 
-use super::documented::{Any, OfABasket, OfABody};
+use super::documented::OfABasket;
 use super::error;
 use super::view::{self, BasketBody};
 use super::whose::Usable;
@@ -85,10 +86,10 @@ pub(super) struct LinePath {
     request_body = AddBody,
     security((), ("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket, OfABody,
         (status = 200, description = "The basket after it", body = BasketBody, headers(("ETag" = String))),
         (status = 409, description = "Nothing was added. Codes: `product_unavailable`, `too_many_lines`, `quantity_limit`, `basket_merged`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket, OfABody,
     ),
 )]
 #[post("/v1/baskets/{basket_id}/items")]
@@ -110,10 +111,10 @@ pub(super) async fn add(state: Data<State>, basket: Usable, body: Json<AddBody>)
     request_body = SetBody,
     security((), ("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket, OfABody,
         (status = 200, description = "The basket after it", body = BasketBody, headers(("ETag" = String))),
         (status = 409, description = "Nothing was set. Codes: `product_unavailable`, `too_many_lines`, `basket_merged`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket, OfABody,
     ),
 )]
 #[put("/v1/baskets/{basket_id}/items/{product_id}")]
@@ -142,10 +143,10 @@ pub(super) async fn set(
     params(LinePath),
     security((), ("bearerAuth" = [])),
     responses(
+        Any, WithToken, OfABasket,
         (status = 200, description = "The basket without it", body = BasketBody, headers(("ETag" = String))),
         (status = 409, description = "A customer's basket took it over. Code: `basket_merged`",
             body = ProblemBody, content_type = "application/problem+json"),
-        Any, OfABasket,
     ),
 )]
 #[delete("/v1/baskets/{basket_id}/items/{product_id}")]

@@ -7,12 +7,14 @@ use actix_web::{HttpResponse, post, web};
 use deserr::Deserr;
 use shared::auth::{Caller, Merchant};
 use shared::body::{FieldErrors, Invalid, Json};
+use shared::documented::{Any, ForMerchants, OfABody, WithToken};
 use shared::ids::OrderId;
 use shared::problem::{Problem, ProblemBody};
 use thiserror::Error;
 use tracing::Span;
 use utoipa::ToSchema;
 
+use super::documented::{OfAnAction, OfAnOrder};
 use super::read::shown;
 use super::view::OrderView;
 use super::{Desk, error};
@@ -70,16 +72,9 @@ impl TryFrom<String> for Reason {
     params(("id" = OrderId, Path, description = "The order")),
     request_body = Because,
     responses(
+        Any, WithToken, OfABody, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: cancelled, or soon to be", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
-        (status = 400, description = "`invalid_request` (`errors` names each wrong field), `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: a service's token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`invalid_transition` (`from`, `to`, `allowed`)", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -101,14 +96,8 @@ pub(crate) async fn cancel_order(
     tag = "orders",
     params(("id" = OrderId, Path, description = "The order")),
     responses(
+        Any, ForMerchants, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: confirmed, or soon to be", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: this is for merchants", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`invalid_transition` (`from`, `to`, `allowed`)", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -129,16 +118,8 @@ pub(crate) async fn accept_order(
     params(("id" = OrderId, Path, description = "The order")),
     request_body = Because,
     responses(
+        Any, ForMerchants, OfABody, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: failed, or soon to be", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
-        (status = 400, description = "`invalid_request` (`errors` names each wrong field), `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: this is for merchants", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`invalid_transition` (`from`, `to`, `allowed`)", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

@@ -10,6 +10,7 @@ use shared::address::Address;
 use shared::auth::Caller;
 use shared::body::{FieldErrors, Json};
 use shared::contract::checkout::{Line, PaymentToken};
+use shared::documented::{Any, OfABody, WithToken};
 use shared::idempotency::{Fingerprint, IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::ids::{CustomerId, OrderId, ProductId};
 use shared::problem::{Problem, ProblemBody};
@@ -69,17 +70,14 @@ const ROUTE: &str = "orders";
     ),
     request_body = OrderRequest,
     responses(
+        Any, WithToken, OfABody,
         (status = 201, description = "Stored. A repeat gets the same, marked as such.", body = OrderCreated, headers(
             ("Location" = String, description = "The order's own address"),
             ("Idempotent-Replayed" = bool, description = "`true` where this is the first answer given again"),
         )),
         (status = 400, description = "`invalid_request` (`errors` names each wrong field), `invalid_json`, `incomplete_body`, `idempotency_key_required`, `invalid_idempotency_key`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: for somebody else, or by a service", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`product_unavailable` (`products`), `idempotency_key_reused` (`order_id`)", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable`: the table or the product service", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),

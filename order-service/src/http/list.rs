@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, get, web};
 use deserr::Deserr;
 use shared::auth::Caller;
 use shared::body::{FieldErrors, Query};
+use shared::documented::{Any, WithToken};
 use shared::ids::CustomerId;
 use shared::page::{Limit, Page};
 use shared::problem::{Problem, ProblemBody};
@@ -34,12 +35,10 @@ pub(crate) struct OrderQuery {
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ),
     responses(
+        Any, WithToken,
         (status = 200, description = "A page", body = Page<OrderSummary>, headers(("Link" = String, description = "`rel=\"next\"`, where there is a next page"))),
         (status = 400, description = "`invalid_request` (`errors` names each wrong parameter), `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: somebody else's, or a service's token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

@@ -3,12 +3,14 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use shared::auth::Caller;
+use shared::documented::{Any, WithToken};
 use shared::etag::{ETag, IfNoneMatch};
 use shared::idempotency::Fingerprint;
 use shared::ids::OrderId;
 use shared::problem::{Problem, ProblemBody};
 use tracing::Span;
 
+use super::documented::OfAnOrder;
 use super::view::{OrderView, Viewer};
 use super::wait::{Wait, until_decided};
 use super::{Desk, may_see};
@@ -25,17 +27,13 @@ use crate::domain::order::Order;
         ("If-None-Match" = Option<String>, Header, description = "An ETag of an earlier answer: 304 if nothing has changed"),
     ),
     responses(
+        Any, WithToken, OfAnOrder,
         (status = 200, description = "The order", body = OrderView, headers(
             ("ETag" = String, description = "Of what is shown"),
             ("Preference-Applied" = String, description = "The `wait` that was kept to"),
         )),
         (status = 304, description = "It is as the client has it"),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: a service's token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

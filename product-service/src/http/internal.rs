@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::auth::{ReadService, StockService};
 use shared::body::{FieldErrors, Invalid, Json, Query};
+use shared::documented::{Any, OfABody, WithToken};
 use shared::ids::{OrderId, ProductId};
 use shared::page::{Limit, Page};
 use shared::problem::{FieldError, Problem, ProblemBody};
@@ -107,17 +108,12 @@ impl From<Reservation> for ReservationView {
     params(("order_id" = Uuid, Path, description = "The order")),
     request_body = HoldRequest,
     responses(
+        Any, WithToken, OfABody,
         (status = 200, description = "Held, or committed, before", body = ReservationView),
         (status = 201, description = "Held", body = ReservationView),
-        (status = 400, description = "`invalid_request` with every wrong field, `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/stock`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: that cannot be an order's id", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`out_of_stock` with `lines: [{product_id, requested, available}]`, `reservation_closed` with `state`, `reservation_differs`: the order holds other lines", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -158,14 +154,11 @@ pub(super) async fn hold(
     tag = "internal",
     params(("order_id" = Uuid, Path, description = "The order")),
     responses(
+        Any, WithToken,
         (status = 200, description = "Committed, now or before", body = ReservationView),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/stock`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: the order never held anything", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`reservation_closed` with `state`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -189,13 +182,10 @@ pub(super) async fn commit(
     tag = "internal",
     params(("order_id" = Uuid, Path, description = "The order")),
     responses(
+        Any, WithToken,
         (status = 200, description = "Released or returned, now or before", body = ReservationView),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/stock`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: that cannot be an order's id", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -233,12 +223,10 @@ pub(super) struct PageQuery {
     tag = "internal",
     params(PageQuery),
     responses(
+        Any, WithToken,
         (status = 200, description = "A page", body = Page<ReservationView>),
         (status = 400, description = "`invalid_request`, `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/read`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -264,12 +252,10 @@ pub(super) async fn reservations(
     tag = "internal",
     params(PageQuery),
     responses(
+        Any, WithToken,
         (status = 200, description = "A page", body = Page<StockView>),
         (status = 400, description = "`invalid_request`, `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/read`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

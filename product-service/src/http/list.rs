@@ -6,6 +6,7 @@ use deserr::Deserr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::body::{FieldErrors, Invalid, Query};
+use shared::documented::Any;
 use shared::ids::{InvalidId, ProductId};
 use shared::page::Limit;
 use shared::problem::{FieldError, Problem, ProblemBody};
@@ -171,12 +172,11 @@ pub(super) struct ProductsById {
     tag = "products",
     params(ListQuery),
     responses(
+        Any,
         (status = 200, description = "A page, or the products asked for", body = ProductList, headers(
             ("Link" = Option<String>, description = "`rel=\"next\"`, where there is a next page"),
         )),
         (status = 400, description = "`invalid_request` with every wrong parameter, `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(()),
 )]

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use shared::auth::Merchant;
 use shared::body::{Json, MergePatch};
+use shared::documented::{Any, ForMerchants, OfABody};
 use shared::etag::{IfMatch, IfNoneMatch};
 use shared::problem::{Problem, ProblemBody};
 
 use super::body::{NewProduct, Part, ProductPatch, ProductView, Replacement, WrongBody, etag, patched};
+use super::documented::OfACondition;
 use super::{ProductPath, Shop, error};
 use crate::catalog::Catalog;
 use crate::domain::product::{Content, State};
@@ -20,18 +22,13 @@ use crate::store::{Consistency, ProductWithStock, Store};
     tag = "products",
     request_body = NewProduct,
     responses(
+        Any, ForMerchants, OfABody,
         (status = 201, description = "Created", body = ProductView, headers(
             ("Location" = String, description = "The product's address"),
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
         (status = 400, description = "`invalid_request` with every wrong field, `currency_not_supported`, `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`sku_taken`, with `product_id`: the sku has a product, perhaps an archived one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -59,14 +56,12 @@ pub(super) async fn create(
         ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
     ),
     responses(
+        Any,
         (status = 200, description = "The product", body = ProductView, headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
         (status = 304, description = "The client has it"),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(()),
 )]
@@ -97,19 +92,12 @@ pub(super) async fn read(
     ),
     request_body = Replacement,
     responses(
+        Any, ForMerchants, OfABody, OfACondition,
         (status = 200, description = "The product as it is now; the same version if nothing changed", body = ProductView, headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
         (status = 400, description = "`invalid_request` with every wrong field, `currency_not_supported`, `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`: changed since; the ETag header tells the current one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition_required`: send If-Match", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -138,19 +126,12 @@ pub(super) async fn replace(
     ),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json"),
     responses(
+        Any, ForMerchants, OfABody, OfACondition,
         (status = 200, description = "The product as it is now; the same version if nothing changed", body = ProductView, headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
         (status = 400, description = "`invalid_request` with every wrong field, `currency_not_supported`, `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`: changed since; the ETag header tells the current one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition_required`: send If-Match", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -176,17 +157,11 @@ pub(super) async fn change(
         ("If-Match" = String, Header, description = "ETags of what was read, whose first part counts, or `*`"),
     ),
     responses(
+        Any, ForMerchants, OfACondition,
         (status = 204, description = "Archived, now or before", headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`: changed since; the ETag header tells the current one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 428, description = "`precondition_required`: send If-Match", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

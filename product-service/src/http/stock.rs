@@ -5,6 +5,7 @@ use deserr::Deserr;
 use jiff::Timestamp;
 use shared::auth::Merchant;
 use shared::body::{FieldErrors, Json};
+use shared::documented::{Any, ForMerchants, OfABody};
 use shared::etag::IfMatch;
 use shared::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::problem::{Problem, ProblemBody};
@@ -45,18 +46,12 @@ pub(super) struct AdjustmentRequest {
     ),
     request_body = Count,
     responses(
+        Any, ForMerchants, OfABody,
         (status = 200, description = "The stock as it is now", body = StockView),
-        (status = 400, description = "`invalid_request` with every wrong field, `invalid_json`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`below_reserved`, with `reserved`: more is held for orders", body = ProblemBody, content_type = "application/problem+json"),
         (status = 412, description = "`precondition_failed`, with `stock_version`: counted or adjusted since", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 428, description = "`precondition_required`: send If-Match", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -86,18 +81,13 @@ pub(super) async fn count(
     ),
     request_body = AdjustmentRequest,
     responses(
+        Any, ForMerchants, OfABody,
         (status = 200, description = "The stock as it is now", body = StockView, headers(
             ("Idempotent-Replayed" = Option<bool>, description = "`true` where it was adjusted before"),
         )),
         (status = 400, description = "`invalid_request` with every wrong field, `idempotency_key_required`, `invalid_idempotency_key`, `invalid_json`, `incomplete_body`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: not a merchant", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`below_reserved`, with `available`; `stock_limit`; `idempotency_key_reused`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
