@@ -3,50 +3,20 @@
 //! Whoever starts Envoy renders it here: the local system, the tests, and by the binary `render-gateway` everybody
 //! else. What the gateway does is in `envoy.yaml` and nowhere else; starting and stopping it belongs to its callers.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+mod settings;
+mod template;
 
 use serde_json::{Value, json};
 use url::Url;
+
+pub use self::settings::{Address, AddressError, Limits, Origin, OriginError, Rate, Settings, Tls};
+use self::template::Template;
 
 const TEMPLATE: &str = include_str!("../envoy.yaml");
 const INDEX: &str = include_str!("../index.html");
 
 /// Roots for the certificate of the user pool, where Debian, Ubuntu and Alpine keep them.
 const TRUSTED_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// What differs from one gateway to the next.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where clients come in. Port 0 takes a free one, which Envoy's admin interface then tells at `/listeners`.
-    pub listen: SocketAddr,
-    /// The port of Envoy's admin interface, on loopback. Port 0 takes a free one, which Envoy writes into the file
-    /// of `--admin-address-path`.
-    pub admin_port: u16,
-    /// The product service.
-    pub products: Address,
-    /// The basket service.
-    pub baskets: Address,
-    /// The order service.
-    pub orders: Address,
-    /// The `iss` of the user pool's tokens.
-    pub issuer: String,
-    /// The app clients whose access tokens are taken for a customer's or merchant's.
-    pub client_ids: Vec<String>,
-    /// The user pool's keys, by `http` or `https`.
-    pub jwks_url: Url,
-    /// Where spans go: the base address of an OTLP collector that speaks HTTP, as in `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    /// Without it trace ids are made and passed on, but no span is sent.
-    pub collector: Option<Url>,
-}
-
-/// A host, by name or number, and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    host: String,
-    port: u16,
-}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -57,6 +27,12 @@ pub enum RenderError {
     /// The template has a `${` without its `}`.
     #[error("a placeholder of envoy.yaml is not closed")]
     Unclosed,
+    /// The template has an `# if` without its `# end if`, the other way round, or one that is not known.
+    #[error("a section of envoy.yaml is not known, or not closed: {0:?}")]
+    Section(String),
+    /// A limit that would let nobody in.
+    #[error("the limit for {0} lets nobody in: both of its numbers have to be at least 1")]
+    Rate(&'static str),
     /// No app client, so that no token would ever do.
     #[error("no client id is given, so that no token would be accepted")]
     NoClientId,
@@ -68,42 +44,94 @@ pub enum RenderError {
     Url(Url, &'static str),
 }
 
-/// Not of the form `host:port`.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not of the form host:port")]
-pub struct AddressError(String);
-
 /// Envoy's configuration, as YAML.
+///
+/// With [`Settings::tls`] it refers to the file that [`certificate`] makes.
 ///
 /// # Errors
 ///
 /// When a setting cannot be used, or the template names one that there is not.
 pub fn render(settings: &Settings) -> Result<String, RenderError> {
-    let values = values(settings)?;
-    let mut rendered = String::with_capacity(TEMPLATE.len() + INDEX.len());
-    let mut rest = TEMPLATE;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or(RenderError::Unclosed)?;
-        let (_, value) = values
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| RenderError::Unfilled(name.to_owned()))?;
-        rendered.push_str(before);
-        // JSON is YAML too, whatever the value holds.
-        rendered.push_str(&value.to_string());
-        rest = after;
+    Template {
+        text: TEMPLATE,
+        sections: &[("tls", settings.tls.is_some())],
     }
-    rendered.push_str(rest);
-    Ok(rendered)
+    .filled(&values(settings)?)
+}
+
+/// What Envoy reads at [`Tls::secret_file`], as YAML: where certificate and key are, and to look again whenever something
+/// is moved into the folder of the certificate. Both are read together, and a pair that does not fit is left alone.
+pub fn certificate(tls: &Tls) -> String {
+    let folder = tls.certificate_file.parent().unwrap_or(&tls.certificate_file);
+    let secret = json!({ "resources": [{
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": "edge",
+        "tls_certificate": {
+            "certificate_chain": { "filename": tls.certificate_file },
+            "private_key": { "filename": tls.key_file },
+            "watched_directory": { "path": folder },
+        },
+    }] });
+    format!("{secret}\n")
 }
 
 fn values(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError> {
-    let (jwks_address, jwks_transport) = jwks(&settings.jwks_url)?;
-    let (collector_address, tracer) = tracer(settings.collector.as_ref())?;
+    let mut values = services(settings)?;
+    values.extend(edge(settings)?);
+    Ok(values)
+}
+
+/// How clients are met.
+fn edge(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError> {
+    let Limits {
+        address,
+        subject,
+        connections,
+        heap_mib,
+    } = settings.limits;
+    let [address, subject] = [("an address", address), ("a subject", subject)].map(|(of, rate)| rate.checked(of));
+    let (address, subject) = (address?, subject?);
+    let tls = settings.tls.as_ref();
+    // Where TLS ends in front of us, those who came by it are told to stay with it too.
+    let hsts = if tls.is_some() || settings.trusted_hops > 0 {
+        "max-age=31536000"
+    } else {
+        ""
+    };
     Ok(vec![
         ("LISTEN_HOST", json!(settings.listen.ip())),
         ("LISTEN_PORT", json!(settings.listen.port())),
         ("ADMIN_PORT", json!(settings.admin_port)),
+        ("TRUSTED_HOPS", json!(settings.trusted_hops)),
+        ("STRICT_TRANSPORT_SECURITY", json!(hsts)),
+        ("TLS_SECRET_FILE", json!(tls.map(|tls| &tls.secret_file))),
+        (
+            "ALT_SVC",
+            json!(tls.map(|tls| format!("h3=\":{}\"; ma=86400", tls.public_port))),
+        ),
+        (
+            "CORS_ORIGINS_LIST",
+            settings
+                .cors_origins
+                .iter()
+                .map(|origin| json!({ "exact": origin.as_str() }))
+                .collect(),
+        ),
+        ("ADDRESS_PER_S", json!(address.per_second)),
+        ("ADDRESS_BURST", json!(address.burst)),
+        ("SUBJECT_PER_S", json!(subject.per_second)),
+        ("SUBJECT_BURST", json!(subject.burst)),
+        ("MAX_CONNECTIONS", json!(connections)),
+        ("MAX_HEAP_BYTES", json!(u64::from(heap_mib) << 20)),
+        ("INDEX_HTML", json!(INDEX)),
+    ])
+}
+
+/// Where requests, keys and spans are sent to.
+fn services(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError> {
+    let (jwks_address, jwks_transport) = jwks(&settings.jwks_url)?;
+    let (collector_address, tracer) = tracer(settings.collector.as_ref())?;
+    Ok(vec![
         ("PRODUCTS_HOST", json!(settings.products.host)),
         ("PRODUCTS_PORT", json!(settings.products.port)),
         ("BASKETS_HOST", json!(settings.baskets.host)),
@@ -119,7 +147,6 @@ fn values(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError
         ("COLLECTOR_HOST", json!(collector_address.host)),
         ("COLLECTOR_PORT", json!(collector_address.port)),
         ("TRACER_MAPPING", tracer),
-        ("INDEX_HTML", json!(INDEX)),
     ])
 }
 
@@ -198,52 +225,4 @@ fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
         },
     });
     Ok((address, tracer))
-}
-
-impl Address {
-    fn of(url: &Url) -> Option<Self> {
-        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self {
-            host,
-            port: url.port_or_known_default()?,
-        })
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self {
-            host: address.ip().to_string(),
-            port: address.port(),
-        }
-    }
-}
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(address.into());
-        }
-        let not_one = || AddressError(text.to_owned());
-        let (host, port) = text.rsplit_once(':').ok_or_else(not_one)?;
-        let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        match port.parse() {
-            Ok(port) if !host.is_empty() && host.chars().all(usual) => Ok(Self {
-                host: host.to_owned(),
-                port,
-            }),
-            Ok(_) | Err(_) => Err(not_one()),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.parse() {
-            Ok(IpAddr::V6(host)) => write!(f, "[{host}]:{}", self.port),
-            Ok(IpAddr::V4(_)) | Err(_) => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
 }

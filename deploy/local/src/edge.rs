@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
-use gateway::{Address, Settings};
+use gateway::{Address, Limits, Origin, Rate, Settings};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +20,18 @@ use crate::tools;
 
 const DRAINS_WITHIN: Duration = Duration::from_secs(5);
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Everybody on a laptop comes from one address, and tests are customers in a hurry: nothing that a shop's limits are for.
+/// `up --set LIMIT_SUBJECT_PER_S=10 --set LIMIT_SUBJECT_BURST=50` shows what they do.
+const UNHURRIED: Limits = Limits {
+    address: PLENTY,
+    subject: PLENTY,
+    ..Limits::USUAL
+};
+const PLENTY: Rate = Rate {
+    per_second: 100_000,
+    burst: 1_000_000,
+};
 
 /// Whom the services send their spans to, by the variable of OpenTelemetry.
 const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -50,6 +62,10 @@ fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, Strin
     Ok(Settings {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.of(Part::Gateway))),
         admin_port: ports.admin,
+        tls: None,
+        trusted_hops: 0,
+        cors_origins: origins(own)?,
+        limits: limits(own)?,
         products: service(Part::ProductService)?,
         baskets: service(Part::BasketService)?,
         orders: service(Part::OrderService)?,
@@ -71,6 +87,32 @@ fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, Strin
             })
             .transpose()?,
     })
+}
+
+/// What `render-gateway` takes from the same variables.
+fn limits(own: &BTreeMap<String, String>) -> anyhow::Result<Limits> {
+    let number = |name: &str, usual: u32| match own.get(name) {
+        Some(said) => said.parse().with_context(|| format!("{name}: {said:?} is no number")),
+        None => Ok(usual),
+    };
+    Ok(Limits {
+        address: Rate {
+            per_second: number("LIMIT_ADDRESS_PER_S", UNHURRIED.address.per_second)?,
+            burst: number("LIMIT_ADDRESS_BURST", UNHURRIED.address.burst)?,
+        },
+        subject: Rate {
+            per_second: number("LIMIT_SUBJECT_PER_S", UNHURRIED.subject.per_second)?,
+            burst: number("LIMIT_SUBJECT_BURST", UNHURRIED.subject.burst)?,
+        },
+        connections: number("MAX_CONNECTIONS", UNHURRIED.connections)?,
+        heap_mib: number("MAX_HEAP_MIB", UNHURRIED.heap_mib)?,
+    })
+}
+
+fn origins(own: &BTreeMap<String, String>) -> anyhow::Result<Vec<Origin>> {
+    let said = own.get("CORS_ORIGINS").map(String::as_str).unwrap_or_default();
+    let origins = said.split(',').filter(|origin| !origin.is_empty()).map(str::parse);
+    origins.collect::<Result<_, _>>().context("CORS_ORIGINS")
 }
 
 /// Takes no new connections, waits for the requests under way, then ends it.

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use gateway::{Address, RenderError, Settings, render};
+use gateway::{Address, Limits, RenderError, Settings, render};
 
 fn settings() -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         admin_port: 9901,
+        tls: None,
+        trusted_hops: 0,
+        cors_origins: Vec::new(),
+        limits: Limits::USUAL,
         products: SocketAddr::from(([127, 0, 0, 1], 8081)).into(),
         baskets: SocketAddr::from(([127, 0, 0, 1], 8082)).into(),
         orders: SocketAddr::from(([127, 0, 0, 1], 8083)).into(),

@@ -1,19 +1,16 @@
-//! An Envoy of its own for each test, with the upstreams it leads to and a client that takes answers as they are.
+//! A gateway of its own for each test, with the upstreams it leads to and a client that takes answers as they are.
 
-use std::fs::{self, File};
-use std::io;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gateway::Settings;
+use gateway::{Limits, Settings};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use shared::testing::Issuer;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::envoy::Envoy;
 use crate::upstream::Upstream;
 
 /// How long anything may take before a test gives up.
@@ -30,10 +27,10 @@ pub(crate) struct Edge {
     envoy: Envoy,
 }
 
-/// An Envoy that ends with its test.
-struct Envoy {
-    process: Child,
-    folder: TempDir,
+/// What a gateway is started with, where a test wants something else than everybody gets.
+pub(crate) struct Setup {
+    settings: Box<dyn FnOnce(&mut Settings)>,
+    text: Box<dyn FnOnce(String) -> String>,
 }
 
 /// A problem, as a client gets it.
@@ -45,40 +42,17 @@ pub(crate) struct Problem {
 
 impl Edge {
     pub(crate) async fn start() -> Self {
-        Self::start_changed(|configuration| configuration).await
+        Setup::usual().start().await
     }
 
     /// With a configuration that differs where a test could not wait as long as a client has to.
-    pub(crate) async fn start_changed(change: impl FnOnce(String) -> String) -> Self {
-        let issuer = Issuer::shared().settings();
-        let [products, baskets, orders, collector] =
-            ["products", "baskets", "orders", "collector"].map(Upstream::start);
-        let configuration = gateway::render(&Settings {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin_port: 0,
-            products: products.address().into(),
-            baskets: baskets.address().into(),
-            orders: orders.address().into(),
-            issuer: issuer.auth_issuer,
-            client_ids: issuer.auth_client_ids,
-            jwks_url: issuer.auth_jwks_url,
-            collector: Some(format!("http://{}", collector.address()).parse().unwrap()),
-        })
-        .unwrap();
-        let envoy = Envoy::start(&change(configuration));
-        let client = client();
-        let address = envoy.ready(&client).await;
-        let edge = Self {
-            products,
-            baskets,
-            orders,
-            collector,
-            address,
-            client,
-            envoy,
-        };
-        edge.all_services_are_known_to_be_ready().await;
-        edge
+    pub(crate) async fn start_changed(change: impl FnOnce(String) -> String + 'static) -> Self {
+        Setup::usual().text(change).start().await
+    }
+
+    /// With other settings.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings) + 'static) -> Self {
+        Setup::usual().settings(change).start().await
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -112,6 +86,14 @@ impl Edge {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn envoy(&self) -> &Envoy {
+        &self.envoy
+    }
+
     /// All that reached a service, whichever.
     pub(crate) fn reached_services(&self) -> usize {
         [&self.products, &self.baskets, &self.orders]
@@ -122,94 +104,82 @@ impl Edge {
 
     /// The access log, once it has a line with this in it.
     pub(crate) async fn access_log(&self, awaited: &str) -> String {
-        let log = self.envoy.folder.path().join("access.log");
         until("the access log", || {
-            let lines = fs::read_to_string(&log).unwrap();
+            let lines = self.envoy.access_log();
             lines.contains(awaited).then_some(lines)
         })
         .await
     }
+}
 
-    async fn all_services_are_known_to_be_ready(&self) {
-        for path in [
-            "/v1/products",
-            "/v1/baskets/g_00000000000000000000000000000000",
-            "/docs/orders/",
-        ] {
-            let started = Instant::now();
-            while self.get(path).send().await.unwrap().status() != 200 {
-                assert!(started.elapsed() < DEADLINE, "{path} is never answered");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+impl Setup {
+    pub(crate) fn usual() -> Self {
+        Self {
+            settings: Box::new(|_| ()),
+            text: Box::new(|text| text),
         }
-        for upstream in [&self.products, &self.baskets, &self.orders] {
+    }
+
+    pub(crate) fn settings(self, settings: impl FnOnce(&mut Settings) + 'static) -> Self {
+        Self {
+            settings: Box::new(settings),
+            ..self
+        }
+    }
+
+    pub(crate) fn text(self, text: impl FnOnce(String) -> String + 'static) -> Self {
+        Self {
+            text: Box::new(text),
+            ..self
+        }
+    }
+
+    pub(crate) async fn start(self) -> Edge {
+        let services = ["products", "baskets", "orders", "collector"].map(Upstream::start);
+        let mut settings = settings(&services);
+        (self.settings)(&mut settings);
+        let configuration = (self.text)(gateway::render(&settings).unwrap());
+        if let Some(tls) = &settings.tls {
+            std::fs::write(&tls.secret_file, gateway::certificate(tls)).unwrap();
+        }
+        let envoy = Envoy::start(&configuration);
+        let client = client();
+        let address = envoy.ready(&client).await;
+        let [products, baskets, orders, collector] = services;
+        let edge = Edge {
+            products,
+            baskets,
+            orders,
+            collector,
+            address,
+            client,
+            envoy,
+        };
+        edge.envoy.all_services_are_known_to_be_ready(&edge.client).await;
+        for upstream in [&edge.products, &edge.baskets, &edge.orders] {
             upstream.forget();
         }
+        edge
     }
 }
 
-impl Envoy {
-    fn start(configuration: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name);
-        fs::write(file("envoy.yaml"), configuration).unwrap();
-        let process = Command::new(deploy_local::tools::envoy().unwrap())
-            .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
-            .args(["--file-flush-interval-msec", "50"])
-            .arg("--config-path")
-            .arg(file("envoy.yaml"))
-            .arg("--admin-address-path")
-            .arg(file("admin"))
-            .stdin(Stdio::null())
-            .stdout(File::create(file("access.log")).unwrap())
-            .stderr(File::create(file("envoy.log")).unwrap())
-            .spawn()
-            .unwrap();
-        Self { process, folder }
-    }
-
-    /// Where it listens, once it does.
-    async fn ready(&self, client: &Client) -> SocketAddr {
-        let started = Instant::now();
-        loop {
-            match self.listener(client).await {
-                Ok(address) => return address,
-                Err(error) => assert!(started.elapsed() < DEADLINE, "{error}\n{}", self.log()),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn listener(&self, client: &Client) -> Result<SocketAddr, Box<dyn std::error::Error>> {
-        let admin = fs::read_to_string(self.folder.path().join("admin"))?;
-        client
-            .get(format!("http://{admin}/ready"))
-            .send()
-            .await?
-            .error_for_status()?;
-        let listeners: Value = client
-            .get(format!("http://{admin}/listeners?format=json"))
-            .send()
-            .await?
-            .json()
-            .await?;
-        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-        let port = socket["port_value"]
-            .as_u64()
-            .ok_or_else(|| io::Error::other("no listener yet"))?;
-        Ok(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?)))
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("envoy.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        // Nothing to be done about an Envoy that cannot be ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// A gateway's in front of these, on a free port.
+pub(crate) fn settings([products, baskets, orders, collector]: &[Upstream; 4]) -> Settings {
+    let issuer = Issuer::shared().settings();
+    Settings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin_port: 0,
+        tls: None,
+        trusted_hops: 0,
+        cors_origins: Vec::new(),
+        limits: Limits::USUAL,
+        products: products.address().into(),
+        baskets: baskets.address().into(),
+        orders: orders.address().into(),
+        issuer: issuer.auth_issuer,
+        client_ids: issuer.auth_client_ids,
+        jwks_url: issuer.auth_jwks_url,
+        collector: Some(format!("http://{}", collector.address()).parse().unwrap()),
     }
 }
 
@@ -233,7 +203,7 @@ pub(crate) async fn problem(response: Response) -> Problem {
 }
 
 /// Reads on until this has arrived, and gives back all that has.
-pub(crate) async fn read_until(stream: &mut TcpStream, awaited: &str) -> String {
+pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin), awaited: &str) -> String {
     let mut arrived = String::new();
     let reading = async {
         while !arrived.contains(awaited) {
@@ -263,7 +233,7 @@ pub(crate) async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> 
     clippy::disallowed_methods,
     reason = "this client stands for the world outside, which tries nothing again"
 )]
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     let builder = Client::builder()
         .timeout(DEADLINE)
         .redirect(reqwest::redirect::Policy::none());

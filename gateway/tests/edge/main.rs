@@ -9,8 +9,11 @@
 
 mod access;
 mod answers;
+mod browser;
 mod configuration;
+mod envoy;
 mod harness;
+mod limits;
 mod paths;
 mod retries;
 mod streams;

@@ -128,7 +128,12 @@ async fn echo(
         state.failures -= 1;
         return HttpResponse::ServiceUnavailable().finish();
     }
-    HttpResponse::Ok().insert_header(("etag", "\"7\"")).json(answer)
+    // Names itself, as the gateway must not let it.
+    HttpResponse::Ok()
+        .insert_header(("etag", "\"7\""))
+        .insert_header(("server", "upstream/1.0"))
+        .insert_header(("x-powered-by", "tests"))
+        .json(answer)
 }
 
 /// Answers each chunk with its size, at once.
