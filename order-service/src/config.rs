@@ -9,7 +9,7 @@ use shared::contract::checkout::Acceptance;
 use shared::service_token::ServiceTokenSettings;
 use url::Url;
 
-use crate::domain::order::Terms;
+use crate::domain::step::Terms;
 
 /// Takes orders in and sees them through to confirmed or failed.
 #[derive(Clone, Debug, Parser)]
@@ -60,11 +60,12 @@ pub struct PaymentSettings {
     /// Where the provider sends a customer back to after authenticating a payment.
     #[arg(long, env = "PAYMENT_RETURN_URL")]
     pub payment_return_url: Option<Url>,
-    /// Seconds in which a customer may name another token after a refusal.
+    /// Seconds in which a customer may name other tokens, from the first refusal on.
     #[arg(long, env = "PAYMENT_RETRY_S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=36_000))]
     pub payment_retry_s: u64,
-    /// Seconds in which a customer has to complete the payment, once asked to. Shorter than the 24
-    /// hours for which the provider keeps idempotency keys.
+    /// Seconds in which a customer has to complete the payment, once asked to, and in which the provider
+    /// has to answer, once it does not. Shorter than the 24 hours for which the provider keeps
+    /// idempotency keys.
     #[arg(long, env = "PAYMENT_DEADLINE_S", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=36_000))]
     pub payment_deadline_s: u64,
 }

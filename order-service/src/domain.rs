@@ -6,7 +6,11 @@ pub mod order;
 pub mod payment;
 pub mod placing;
 pub mod state;
+pub mod step;
+pub mod timeline;
 pub mod told;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod simulation;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use shared::contract::Entry;
 use shared::ids::OrderId;
 use shared::outbox::Publisher;
+use shared::telemetry::chain;
 use shared::trace;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -26,7 +27,9 @@ use self::work::Work;
 use crate::clients::payment::{PaymentClient, PaymentError};
 use crate::clients::product::{ProductClient, ProductError};
 use crate::domain::machine::Input;
-use crate::domain::order::{Actor, Applied, Moment, Order, Refused, Step, Terms, later};
+use crate::domain::order::{Applied, Moment, Order, Refused, later};
+use crate::domain::step::{Step, Terms};
+use crate::domain::timeline::Actor;
 use crate::domain::told::Recorded;
 use crate::events;
 use crate::metrics;
@@ -75,6 +78,27 @@ enum Delay {
     Payment(#[from] PaymentError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The calls of one go took longer together than it may.
+    #[error("no end within the bound on one go")]
+    Overlong,
+}
+
+/// What came of what somebody asked.
+#[derive(Debug)]
+pub(crate) enum Acted {
+    /// It is decided now.
+    Now(Order),
+    /// It had been before: the order as it stands.
+    Before(Order),
+}
+
+impl Acted {
+    /// As it stands.
+    pub(crate) fn into_order(self) -> Order {
+        match self {
+            Self::Now(order) | Self::Before(order) => order,
+        }
+    }
 }
 
 /// Why what somebody asked of an order was not done.
@@ -91,8 +115,11 @@ pub(crate) enum ActError {
 
 /// Whoever listens slower than this looks at the table instead.
 const CHANGES_KEPT: usize = 1_024;
-/// A decision that is overtaken again and again is given up: something is wrong.
-const MAX_OVERTAKEN: usize = 8;
+/// A decision that is overtaken again and again is given up: whoever asked may come again.
+const MAX_OVERTAKEN: u32 = 16;
+/// Pauses after being overtaken, up to this many times the first.
+const LONGEST_STEP_ASIDE: u32 = 16;
+const STEP_ASIDE: Duration = Duration::from_millis(4);
 
 impl Fulfilment {
     /// Orders are worked on in the runtime that this is called in.
@@ -118,9 +145,13 @@ impl Fulfilment {
     pub(crate) async fn create(&self, order: &mut Order) -> Result<Created, StoreError> {
         order.due_at = match order.step(order.created_at, &self.terms) {
             Step::Wait(Some(until)) => Some(until),
-            Step::Wait(None) | Step::Place | Step::LookUpPayment | Step::Decide(_) | Step::Confirm | Step::Undo => {
-                Some(self.lease_until(order.created_at))
-            }
+            Step::Wait(None)
+            | Step::Place
+            | Step::LookUpPayment
+            | Step::Decide(_)
+            | Step::Confirm
+            | Step::Refund(_)
+            | Step::Undo => Some(self.lease_until(order.created_at)),
         };
         let created = self.store.create(order).await?;
         if matches!(created, Created::New) {
@@ -169,11 +200,11 @@ impl Fulfilment {
     ///
     /// # Errors
     /// It is not allowed, or the table did not answer.
-    pub(crate) async fn act(self: &Arc<Self>, mut order: Order, input: Input, actor: Actor) -> Result<Order, ActError> {
-        for _ in 0..MAX_OVERTAKEN {
+    pub(crate) async fn act(self: &Arc<Self>, mut order: Order, input: Input, actor: Actor) -> Result<Acted, ActError> {
+        for overtaken in 0..MAX_OVERTAKEN {
             let now = now();
             let mut after = match order.apply(input.clone(), self.moment(now, actor))? {
-                Applied::Unchanged => return Ok(order),
+                Applied::Unchanged => return Ok(Acted::Before(order)),
                 Applied::Changed(after) => *after,
             };
             after.due_at = Some(self.lease_until(now));
@@ -181,9 +212,13 @@ impl Fulfilment {
                 Advanced::Stored => {
                     metrics::changed(&order, &after);
                     self.tell_of_change(&after);
-                    return Ok(self.carry_out(after).await);
+                    return Ok(Acted::Now(self.carry_out(after).await));
                 }
-                Advanced::Overtaken(there) => order = *there,
+                Advanced::Overtaken(there) => {
+                    order = *there;
+                    let longest = STEP_ASIDE * (overtaken + 1).min(LONGEST_STEP_ASIDE);
+                    tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await;
+                }
             }
         }
         Err(ActError::Overtaken)
@@ -270,8 +305,13 @@ impl Fulfilment {
     async fn go(&self, order: Order) {
         let id = order.id;
         let mut work = Work::on(self, order);
-        if tokio::time::timeout(self.pace.go, work.run()).await.is_err() {
-            tracing::warn!(order_id = %id, "an order took too long; it is gone on with when it is due");
+        if tokio::time::timeout(self.pace.go, work.run()).await.is_ok() {
+            return;
+        }
+        // Counted like any other try in vain: peers that are slower each time than a go may take are as
+        // good as away.
+        if let Err(fault) = work.overlong().await {
+            tracing::warn!(order_id = %id, error = chain(&fault), "an order that took too long could not be stored");
         }
     }
 

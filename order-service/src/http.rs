@@ -6,6 +6,8 @@ mod documented;
 mod error;
 mod list;
 mod read;
+mod refunds;
+mod text;
 mod view;
 mod wait;
 
@@ -40,7 +42,7 @@ pub(crate) struct Desk {
 }
 
 /// The POST routes that take an `Idempotency-Key`.
-pub(crate) const KEYED: &[&str] = &["/v1/orders"];
+pub(crate) const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{id}/refunds"];
 
 /// What is not said by the routes themselves.
 #[derive(OpenApi)]
@@ -63,7 +65,11 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(read::read_order)
         .service(actions::cancel_order)
         .service(actions::accept_order)
-        .service(actions::reject_order);
+        .service(actions::reject_order)
+        .service(actions::pay_order)
+        .service(actions::ship_order)
+        .service(actions::deliver_order)
+        .service(refunds::refund_order);
 }
 
 impl Desk {

@@ -15,8 +15,9 @@ use shared::queue::Outcome;
 use shared::telemetry::chain;
 use tracing::Span;
 
-use crate::domain::order::{Actor, Order};
+use crate::domain::order::Order;
 use crate::domain::placing::{self, InvalidOrder, Placing};
+use crate::domain::timeline::Actor;
 use crate::events;
 use crate::fulfil::{Fulfilment, now};
 use crate::store::{Created, StoreError};

@@ -9,6 +9,7 @@ mod record;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
@@ -244,21 +245,54 @@ impl Store {
         at_most: u8,
         from: Option<&str>,
     ) -> Result<Summaries, StoreError> {
-        let answer = self
+        let key = record::customer_key(customer);
+        let query = self
             .client
             .query()
-            .table_name(&self.table)
             .index_name(record::BY_CUSTOMER_INDEX)
-            .key_condition_expression("#customer = :customer")
-            .expression_attribute_names("#customer", record::CUSTOMER_KEY)
-            .expression_attribute_values(":customer", AttributeValue::S(record::customer_key(customer)))
-            .scan_index_forward(false)
+            .scan_index_forward(false);
+        self.page(query, record::CUSTOMER_KEY, key, at_most, from).await
+    }
+
+    /// The orders that wait for a merchant in that status, oldest first, from where an earlier page's
+    /// [`Summaries::next`] says. An order that moved on meanwhile may still be there for a moment.
+    ///
+    /// 1 round trip, 0.5 RCU for each 4 KB of summaries.
+    pub(crate) async fn of_status(
+        &self,
+        status: Status,
+        at_most: u8,
+        from: Option<&str>,
+    ) -> Result<Summaries, StoreError> {
+        let key = record::status_key(status);
+        let query = self
+            .client
+            .query()
+            .index_name(record::BY_STATUS_INDEX)
+            .scan_index_forward(true);
+        self.page(query, record::STATUS_KEY, key, at_most, from).await
+    }
+
+    /// A page of an index under its key of that name.
+    async fn page(
+        &self,
+        query: QueryFluentBuilder,
+        name: &str,
+        key: String,
+        at_most: u8,
+        from: Option<&str>,
+    ) -> Result<Summaries, StoreError> {
+        let answer = query
+            .table_name(&self.table)
+            .key_condition_expression("#key = :key")
+            .expression_attribute_names("#key", name)
             // One more than is shown tells whether there is a next page.
             .limit(i32::from(at_most) + 1)
-            .set_exclusive_start_key(from.map(|from| record::position(customer, from)))
+            .set_exclusive_start_key(from.map(|from| record::position(name, &key, from)))
+            .expression_attribute_values(":key", AttributeValue::S(key))
             .send()
             .await
-            .map_err(StoreError::call("list a customer's orders"))?;
+            .map_err(StoreError::call("list orders"))?;
         let mut found = Vec::new();
         for item in answer.items.unwrap_or_default() {
             found.push(SummaryRecord::of(item)?);

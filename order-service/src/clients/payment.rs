@@ -5,6 +5,7 @@
 //! is looked up by its order's id and never created again.
 
 mod api;
+mod refund;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::api::{Api, Fault, Intent, Status};
+pub use self::refund::Refunded;
 use crate::domain::payment::NextAction;
 
 /// Calls the provider.

@@ -14,7 +14,7 @@
 //! | `Fulfilled` | confirming | confirmed | confirmed |
 //! | `CaptureRefused` | confirming | failing | |
 //! | `Undone` | failing | failed | failed, or rejected |
-//! | | cancelling | cancelled | (failed, if it was never placed,) (refunded,) cancelled |
+//! | | cancelling | cancelled | (failed, if it was never placed,) (refunded, where money goes back,) cancelled |
 //! | `Accept`, `Reject` | awaiting acceptance | confirming, failing | |
 //! | `Cancel` | pending, awaiting acceptance, confirming, confirmed | cancelling | |
 //! | `Pay` | pending | pending | |
@@ -31,8 +31,9 @@ use shared::contract::checkout::{Acceptance, PaymentToken};
 use shared::contract::order::{FailureReason, Shortage};
 use shared::money::Money;
 use thiserror::Error;
+use uuid::Uuid;
 
-use crate::domain::payment::NextAction;
+use crate::domain::payment::{NextAction, RefundRequest};
 use crate::domain::state::{Action, Effect, Standing, State, Status, Tell};
 
 /// What happens to an order.
@@ -70,7 +71,8 @@ pub enum Input {
     CaptureRefused,
     /// The stock is given back and the payment too.
     Undone {
-        /// What was paid and is refunded now; `None`: nothing had been captured.
+        /// What was paid and is refunded now, nothing where it had gone back in parts; `None`: nothing
+        /// had been captured.
         refunded: Option<Money>,
     },
     /// The merchant takes the order.
@@ -97,24 +99,11 @@ pub enum Input {
     /// It has arrived.
     Deliver,
     /// Money is to go back.
-    Refund {
-        /// Tells this refund from others.
-        key: String,
-        /// How much.
-        amount: Money,
-        /// In the merchant's words.
-        reason: String,
-    },
-    /// The provider has made the refund of that key.
-    RefundDone {
-        /// Of the refund.
-        key: String,
-    },
+    Refund(RefundRequest),
+    /// The provider has made the refund of that id.
+    RefundDone(Uuid),
     /// The provider will not make it.
-    RefundRefused {
-        /// Of the refund.
-        key: String,
-    },
+    RefundRefused(Uuid),
 }
 
 /// A change of state: to be stored, then told and carried out.
@@ -166,21 +155,15 @@ impl State {
             | Input::Fulfilled
             | Input::CaptureRefused
             | Input::Undone { .. }
-            | Input::RefundDone { .. }
-            | Input::RefundRefused { .. } => Ok(self.finding(input).map_or(Verdict::Unchanged, Verdict::Goes)),
+            | Input::RefundDone(_)
+            | Input::RefundRefused(_) => Ok(self.finding(input).map_or(Verdict::Unchanged, Verdict::Goes)),
             Input::Accept => self.accept(),
             Input::Reject { .. } => self.reject(),
             Input::Cancel { .. } => self.cancel(),
-            Input::Pay(_) => {
-                if matches!(self, Self::Pending(_)) {
-                    Ok(goes(self, []))
-                } else {
-                    Err(self.refuses("paid"))
-                }
-            }
+            Input::Pay(_) => self.pay(),
             Input::Ship { .. } => self.ship(),
             Input::Deliver => self.deliver(),
-            Input::Refund { .. } => self.refund(),
+            Input::Refund(_) => self.refund(),
         }
     }
 
@@ -220,12 +203,13 @@ impl State {
             (Self::Confirming(from), Input::CaptureRefused) => (Self::Failing(from, FailureReason::Declined), &[]),
             (Self::Failing(_, reason), Input::Undone { .. }) => (Self::Failed(reason), failed_as(reason)),
             (Self::Cancelling(from), Input::Undone { refunded }) => {
-                (Self::Cancelled, cancelled_as(from, refunded.is_some()))
+                let goes_back = refunded.is_some_and(|amount| amount.amount_minor > 0);
+                (Self::Cancelled, cancelled_as(from, goes_back))
             }
-            (Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelling(_), Input::RefundDone { .. }) => {
+            (Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelling(_), Input::RefundDone(_)) => {
                 (self, &[Tell::Refunded])
             }
-            (Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelling(_), Input::RefundRefused { .. }) => {
+            (Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelling(_), Input::RefundRefused(_)) => {
                 (self, &[])
             }
             _ => return None,
@@ -279,6 +263,19 @@ impl State {
             Self::Confirmed => Ok(goes(Self::Cancelling(Standing::Confirmed), [])),
             Self::Cancelling(_) | Self::Cancelled => Ok(Verdict::Unchanged),
             Self::Failing(..) | Self::Failed(_) | Self::Shipped | Self::Delivered => Err(self.refuses("cancelled")),
+        }
+    }
+
+    fn pay(self) -> Result<Verdict, IllegalTransition> {
+        match self {
+            Self::Pending(_) => Ok(goes(self, [])),
+            // A token was authorized: this one, whose answer got lost, or one before it.
+            Self::AwaitingAcceptance { .. }
+            | Self::Confirming(_)
+            | Self::Confirmed
+            | Self::Shipped
+            | Self::Delivered => Ok(Verdict::Unchanged),
+            Self::Failing(..) | Self::Cancelling(_) | Self::Failed(_) | Self::Cancelled => Err(self.refuses("paid")),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Every pair of state and input, against the table.
 
+use std::collections::BTreeSet;
+
 use strum::IntoEnumIterator;
 
 use super::*;
@@ -39,6 +41,10 @@ pub(crate) fn inputs() -> Vec<(&'static str, Input)> {
         ("capture refused", Input::CaptureRefused),
         ("undone", Input::Undone { refunded: None }),
         ("undone, refunded", Input::Undone { refunded: Some(usd(1)) }),
+        (
+            "undone, refunded in parts before",
+            Input::Undone { refunded: Some(usd(0)) },
+        ),
         ("accept", Input::Accept),
         ("reject", Input::Reject { reason: text() }),
         ("cancel", Input::Cancel { reason: text() }),
@@ -56,21 +62,77 @@ pub(crate) fn inputs() -> Vec<(&'static str, Input)> {
         ("deliver", Input::Deliver),
         (
             "refund",
-            Input::Refund {
-                key: text(),
-                amount: usd(1),
+            Input::Refund(RefundRequest {
+                id: Uuid::nil(),
+                amount: Some(usd(1)),
                 reason: text(),
-            },
+            }),
         ),
-        ("refund done", Input::RefundDone { key: text() }),
-        ("refund refused", Input::RefundRefused { key: text() }),
+        ("refund done", Input::RefundDone(Uuid::nil())),
+        ("refund refused", Input::RefundRefused(Uuid::nil())),
     ]
 }
 
-const REASONS: [FailureReason; 3] = [
+/// The place of each kind of input in `inputs`; a new kind does not compile until it has one.
+const fn kind(input: &Input) -> usize {
+    match input {
+        Input::Authorized { .. } => 0,
+        Input::NeedsCustomer { .. } => 1,
+        Input::Declined { .. } => 2,
+        Input::OutOfStock(_) => 3,
+        Input::HoldLost => 4,
+        Input::PaymentExpired => 5,
+        Input::AcceptanceExpired => 6,
+        Input::Fulfilled => 7,
+        Input::CaptureRefused => 8,
+        Input::Undone { .. } => 9,
+        Input::Accept => 10,
+        Input::Reject { .. } => 11,
+        Input::Cancel { .. } => 12,
+        Input::Pay(_) => 13,
+        Input::Ship { .. } => 14,
+        Input::Deliver => 15,
+        Input::Refund(_) => 16,
+        Input::RefundDone(_) => 17,
+        Input::RefundRefused(_) => 18,
+    }
+}
+
+/// The same of states.
+const fn kind_of_state(state: State) -> usize {
+    match state {
+        State::Pending(_) => 0,
+        State::AwaitingAcceptance { .. } => 1,
+        State::Confirming(_) => 2,
+        State::Failing(..) => 3,
+        State::Cancelling(_) => 4,
+        State::Confirmed => 5,
+        State::Shipped => 6,
+        State::Delivered => 7,
+        State::Failed(_) => 8,
+        State::Cancelled => 9,
+    }
+}
+
+#[test]
+fn no_kind_of_input_or_state_is_left_out() {
+    let kinds: BTreeSet<_> = inputs().iter().map(|(_, input)| kind(input)).collect();
+    assert_eq!(kinds, (0..=18).collect());
+    let kinds: BTreeSet<_> = states().into_iter().map(kind_of_state).collect();
+    assert_eq!(kinds, (0..=9).collect());
+}
+
+const REASONS: [FailureReason; 10] = [
     FailureReason::OutOfStock,
-    FailureReason::Rejected,
     FailureReason::Declined,
+    FailureReason::PaymentExpired,
+    FailureReason::Rejected,
+    FailureReason::AcceptanceExpired,
+    FailureReason::Expired,
+    FailureReason::Cancelled,
+    FailureReason::KeyReused,
+    FailureReason::Invalid,
+    FailureReason::Other,
 ];
 
 pub(crate) fn states() -> Vec<State> {
@@ -98,6 +160,7 @@ fn expected(state: State, input: &str) -> Result<Option<(State, Vec<Tell>)>, ()>
     use State::{
         AwaitingAcceptance, Cancelled, Cancelling, Confirmed, Confirming, Delivered, Failed, Failing, Pending, Shipped,
     };
+    let is_undone = input.starts_with("undone");
     let is_finding = !["accept", "reject", "cancel", "pay", "ship", "deliver", "refund"].contains(&input);
     let go = |to, tells: &[Tell]| Ok(Some((to, tells.to_vec())));
     match (state, input) {
@@ -121,10 +184,12 @@ fn expected(state: State, input: &str) -> Result<Option<(State, Vec<Tell>)>, ()>
         (Confirming(_), "fulfilled") => go(Confirmed, &[Tell::Confirmed]),
         (Confirming(from), "cancel") => go(Cancelling(from), &[]),
         (Confirming(Accepting), "accept") => Ok(None),
-        (Failing(_, Why::Rejected), "undone" | "undone, refunded") => go(Failed(Why::Rejected), &[Tell::Rejected]),
-        (Failing(_, why), "undone" | "undone, refunded") => go(Failed(why), &[Tell::Failed]),
-        (Cancelling(Unplaced), "undone" | "undone, refunded") => go(Cancelled, &[Tell::Failed, Tell::Cancelled]),
-        (Cancelling(_), "undone") => go(Cancelled, &[Tell::Cancelled]),
+        (Failing(_, why @ (Why::Rejected | Why::AcceptanceExpired)), _) if is_undone => {
+            go(Failed(why), &[Tell::Rejected])
+        }
+        (Failing(_, why), _) if is_undone => go(Failed(why), &[Tell::Failed]),
+        (Cancelling(Unplaced), _) if is_undone => go(Cancelled, &[Tell::Failed, Tell::Cancelled]),
+        (Cancelling(_), "undone" | "undone, refunded in parts before") => go(Cancelled, &[Tell::Cancelled]),
         (Cancelling(_), "undone, refunded") => go(Cancelled, &[Tell::Refunded, Tell::Cancelled]),
         (Failing(_, Why::Rejected) | Failed(Why::Rejected), "reject") => Ok(None),
         (Cancelling(_) | Cancelled, "cancel") => Ok(None),
@@ -132,6 +197,7 @@ fn expected(state: State, input: &str) -> Result<Option<(State, Vec<Tell>)>, ()>
         (Confirmed, "ship") => go(Shipped, &[Tell::Shipped]),
         (Shipped, "deliver") => go(Delivered, &[Tell::Delivered]),
         (Confirmed | Shipped | Delivered, "accept") => Ok(None),
+        (AwaitingAcceptance { .. } | Confirming(_) | Confirmed | Shipped | Delivered, "pay") => Ok(None),
         (Shipped | Delivered, "ship") | (Delivered, "deliver") => Ok(None),
         (Confirmed | Shipped | Delivered, "refund") => go(state, &[]),
         (Confirmed | Shipped | Delivered | Cancelling(_), "refund done") => go(state, &[Tell::Refunded]),

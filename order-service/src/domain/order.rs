@@ -1,26 +1,24 @@
 //! An order: what was bought at which price, where it stands, and what happened to it.
 //!
-//! [`Order::apply`] is the one way in which it changes; [`Order::step`] says what is left to do, and
-//! is all that a worker needs to go on after any other one died.
+//! [`Order::apply`] is the one way in which it changes. What is left to do is `step`'s, what the timeline
+//! says of a change is `timeline`'s.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use shared::address::Address;
 use shared::contract::checkout::Line;
 use shared::contract::order::{FailureReason, Shortage};
 use shared::idempotency::Fingerprint;
 use shared::ids::{CustomerId, OrderId};
 use shared::money::Money;
-use strum::Display;
 use thiserror::Error;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::machine::{IllegalTransition, Input, Transition, Verdict};
-use crate::domain::payment::{Payment, PaymentRefusal, PaymentState, Refund, RefundState};
-use crate::domain::state::{Action, State, Status, Tell};
+use crate::domain::payment::{NoOtherToken, Payment, PaymentRefusal, PaymentState, RefundState};
+use crate::domain::state::{Action, State, Tell};
+use crate::domain::timeline::{Actor, Change};
 use crate::domain::told::{Recorded, Told};
 
 /// An order as it is stored. Only [`Order::apply`] and the intake make new ones.
@@ -62,38 +60,21 @@ pub struct Order {
     pub created_at: Timestamp,
     /// When its status changed last.
     pub updated_at: Timestamp,
+    /// Who carries it, once it is on its way.
+    pub shipment: Option<Shipment>,
     /// When it is to be looked at, if anything is left to do.
     pub due_at: Option<Timestamp>,
     /// Tries since it last got on.
     pub attempts: u32,
 }
 
-/// A change on an order's timeline.
+/// Who carries an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// What clients saw from then on.
-    pub status: Status,
-    /// When.
-    pub at: Timestamp,
-    /// Who made it.
-    pub actor: Actor,
-    /// Why, if there is more to say than the status does.
-    pub reason: Option<String>,
-    /// Of the trace in which it was made.
-    pub trace_id: String,
-}
-
-/// Who changed an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Actor {
-    /// Whose order it is.
-    Customer,
-    /// The shop's people.
-    Merchant,
-    /// The shop itself: stock, payment, deadlines.
-    System,
+pub struct Shipment {
+    /// The carrier.
+    pub carrier: String,
+    /// The carrier's number.
+    pub tracking: String,
 }
 
 /// The moment of a change, and what its events need.
@@ -109,36 +90,6 @@ pub struct Moment {
     pub trace_id: String,
     /// Fresh ids for the events that a change tells, which are three at most.
     pub event_ids: [Uuid; 3],
-}
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// In which the customer may cancel before anything is done.
-    pub grace: Duration,
-    /// In which a customer may name another token after a refusal.
-    pub payment_retry: Duration,
-    /// In which a customer has to complete the payment, once asked to.
-    pub payment_deadline: Duration,
-    /// In which a merchant has to answer.
-    pub acceptance: Duration,
-}
-
-/// What is left to do.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Nothing before that moment, or nothing at all.
-    Wait(Option<Timestamp>),
-    /// Hold the stock and authorize the payment.
-    Place,
-    /// See whether the customer has acted.
-    LookUpPayment,
-    /// A deadline has passed: apply this.
-    Decide(Input),
-    /// Commit the reservation and capture the payment.
-    Confirm,
-    /// Give stock and payment back.
-    Undo,
 }
 
 /// What came of an input.
@@ -167,7 +118,7 @@ impl Order {
     /// # Errors
     /// A person asked for what its state or its payment does not allow.
     pub fn apply(&self, input: Input, moment: Moment) -> Result<Applied, Refused> {
-        let transition = match self.state.next(&input)? {
+        let transition = match self.verdict(&input)? {
             Verdict::Unchanged => return Ok(Applied::Unchanged),
             Verdict::Goes(transition) => transition,
         };
@@ -182,6 +133,12 @@ impl Order {
         if let Input::OutOfStock(short) = &input {
             after.short.clone_from(short);
         }
+        if let Input::Ship { carrier, tracking } = &input {
+            after.shipment = Some(Shipment {
+                carrier: carrier.clone(),
+                tracking: tracking.clone(),
+            });
+        }
         if after.state.status() != self.state.status() {
             after.updated_at = moment.now;
         }
@@ -191,6 +148,7 @@ impl Order {
                 at: moment.now,
                 actor: moment.actor,
                 reason,
+                attempt: self.attempt(&input),
                 trace_id: moment.trace_id.clone(),
             });
         }
@@ -203,18 +161,22 @@ impl Order {
         Ok(Applied::Changed(Box::new(after)))
     }
 
-    /// What is left to do at this moment.
-    #[must_use]
-    pub fn step(&self, now: Timestamp, terms: &Terms) -> Step {
-        match self.state {
-            State::Pending(_) => self.step_of_pending(now, terms),
-            State::AwaitingAcceptance { answer_by } if now >= answer_by => Step::Decide(Input::AcceptanceExpired),
-            State::AwaitingAcceptance { answer_by } => Step::Wait(Some(answer_by)),
-            State::Confirming(_) => Step::Confirm,
-            State::Failing(..) | State::Cancelling(_) => Step::Undo,
-            State::Confirmed | State::Shipped | State::Delivered | State::Failed(_) | State::Cancelled => {
-                Step::Wait(None)
-            }
+    /// What its state makes of it; where it is refused, with what could be asked for instead.
+    fn verdict(&self, input: &Input) -> Result<Verdict, IllegalTransition> {
+        let verdict = self.state.next(input).map_err(|refusal| IllegalTransition {
+            allowed: self.allows(),
+            ..refusal
+        })?;
+        match (input, verdict) {
+            (Input::Pay(_), Verdict::Unchanged) if !self.payment.is_needed() => Err(self.takes_no_token()),
+            (_, verdict) => Ok(verdict),
+        }
+    }
+
+    fn takes_no_token(&self) -> IllegalTransition {
+        IllegalTransition {
+            allowed: self.allows(),
+            ..self.state.refuses("paid")
         }
     }
 
@@ -229,39 +191,10 @@ impl Order {
         allowed
             .filter(|action| match action {
                 Action::Pay => waits_for_customer,
-                Action::Refund => self.payment.state == PaymentState::Captured,
+                Action::Refund => self.payment.left(self.total).is_ok_and(|left| left.amount_minor > 0),
                 Action::Accept | Action::Reject | Action::Cancel | Action::Ship | Action::Deliver => true,
             })
             .collect()
-    }
-
-    /// How long its stock has to be held: longer than all of its deadlines together, since a hold that
-    /// ends before its order is decided sells the stock to somebody else.
-    #[must_use]
-    pub fn hold(terms: &Terms) -> Duration {
-        const MARGIN: Duration = Duration::from_secs(600);
-        terms.grace + terms.payment_retry + terms.payment_deadline + terms.acceptance + MARGIN
-    }
-
-    fn step_of_pending(&self, now: Timestamp, terms: &Terms) -> Step {
-        let grace_ends = later(self.created_at, terms.grace);
-        if now < grace_ends {
-            return Step::Wait(Some(grace_ends));
-        }
-        match &self.payment.state {
-            PaymentState::Declined {
-                another_until: Some(until),
-            } if now < *until => Step::Wait(Some(*until)),
-            PaymentState::Declined { .. } => Step::Decide(Input::Declined { another_until: None }),
-            PaymentState::NeedsCustomer { until, .. } if now < *until => Step::LookUpPayment,
-            PaymentState::NeedsCustomer { .. } => Step::Decide(Input::PaymentExpired),
-            PaymentState::NotNeeded
-            | PaymentState::Open
-            | PaymentState::Authorized
-            | PaymentState::Captured
-            | PaymentState::Voided
-            | PaymentState::Returned => Step::Place,
-        }
     }
 
     /// The payment as the input leaves it; `None` where the input turns out to be known already.
@@ -270,12 +203,9 @@ impl Order {
         input: &Input,
         transition: &Transition,
         now: Timestamp,
-    ) -> Result<Option<Payment>, PaymentRefusal> {
+    ) -> Result<Option<Payment>, Refused> {
         let payment = &self.payment;
-        let with = |state: PaymentState| Payment {
-            state,
-            ..payment.clone()
-        };
+        let with = |state| payment.answered_with(state);
         let after = match input {
             Input::Authorized { .. } if payment.is_needed() => with(PaymentState::Authorized),
             Input::NeedsCustomer { action, until } => {
@@ -300,18 +230,14 @@ impl Order {
                 Some(_) => PaymentState::Returned,
                 None => PaymentState::Voided,
             }),
-            Input::Pay(token) => payment.pay_with(token.clone(), now)?,
-            Input::Refund { key, amount, reason } => {
-                let refund = Refund {
-                    key: key.clone(),
-                    amount: *amount,
-                    reason: reason.clone(),
-                    state: RefundState::Pending,
-                };
-                return payment.refund(refund, self.total);
-            }
-            Input::RefundDone { key } => return Ok(payment.answered(key, RefundState::Done)),
-            Input::RefundRefused { key } => return Ok(payment.answered(key, RefundState::Refused)),
+            Input::Pay(token) => match payment.pay_with(token.clone(), now) {
+                Ok(Some(after)) => after,
+                Ok(None) => return Ok(None),
+                Err(NoOtherToken) => return Err(self.takes_no_token().into()),
+            },
+            Input::Refund(request) => return Ok(payment.refund(request, self.total, now)?),
+            Input::RefundDone(id) => return Ok(payment.answered(*id, RefundState::Done)),
+            Input::RefundRefused(id) => return Ok(payment.answered(*id, RefundState::Refused)),
             Input::Authorized { .. }
             | Input::OutOfStock(_)
             | Input::HoldLost
@@ -331,41 +257,6 @@ impl Order {
             token: after.token.filter(|_| !decided),
             ..after
         }))
-    }
-
-    /// Whether a change belongs on the timeline, and with which words: a new status, or a decision
-    /// that clients see nothing of yet but compensation follows from.
-    fn worth_noting(&self, transition: &Transition, input: &Input) -> Option<Option<String>> {
-        let words = match input {
-            Input::Reject { reason } | Input::Cancel { reason } => Some(reason.clone()),
-            Input::Refund { amount, reason, .. } => Some(format!("refund of {amount}: {reason}")),
-            Input::Declined { another_until } => Some(match another_until {
-                Some(until) => format!("payment declined; another token may be named until {until}"),
-                None => "payment declined".to_owned(),
-            }),
-            Input::NeedsCustomer { until, .. } => {
-                Some(format!("the customer has to complete the payment until {until}"))
-            }
-            Input::OutOfStock(_) => Some("out of stock".to_owned()),
-            Input::HoldLost => Some("the stock was no longer held".to_owned()),
-            Input::PaymentExpired => Some("the payment was not completed in time".to_owned()),
-            Input::AcceptanceExpired => Some("the merchant did not answer in time".to_owned()),
-            Input::CaptureRefused => Some("the payment could not be captured".to_owned()),
-            Input::Pay(_) => Some("another payment token".to_owned()),
-            Input::Undone { refunded } => self.payment.is_needed().then(|| match refunded {
-                Some(amount) => format!("stock given back, {amount} refunded"),
-                None => "stock given back, payment voided".to_owned(),
-            }),
-            Input::Authorized { .. }
-            | Input::Fulfilled
-            | Input::Accept
-            | Input::Ship { .. }
-            | Input::Deliver
-            | Input::RefundDone { .. }
-            | Input::RefundRefused { .. } => None,
-        };
-        let new_status = transition.to.status() != self.state.status();
-        (new_status || words.is_some()).then_some(words)
     }
 
     /// The figures of an event that this change tells. `self` is the order after the change; `None`
@@ -397,8 +288,8 @@ impl Order {
                 refunded_total: self.payment.refunded(self.total).ok()?,
                 reason: self.words_of_the_decision(),
             },
-            (Tell::Refunded, Input::RefundDone { key }) => {
-                let refund = self.payment.refunds.iter().find(|refund| refund.key == *key)?;
+            (Tell::Refunded, Input::RefundDone(id)) => {
+                let refund = self.payment.refund_of(*id)?;
                 Told::Refunded {
                     amount: refund.amount,
                     refunded_total: self.payment.refunded(self.total).ok()?,
@@ -441,13 +332,6 @@ impl Order {
             | State::Delivered
             | State::Cancelled => None,
         }
-    }
-
-    /// What was said with the decision that has just been carried out: it stands on the timeline
-    /// right before the end.
-    fn words_of_the_decision(&self) -> String {
-        let decision = self.timeline.iter().rev().nth(1);
-        decision.and_then(|change| change.reason.clone()).unwrap_or_default()
     }
 }
 

@@ -8,6 +8,7 @@ use shared::money::{Money, MoneyError};
 use strum::Display;
 use thiserror::Error;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// An order's payment.
 #[derive(Clone, Debug)]
@@ -22,6 +23,21 @@ pub struct Payment {
     pub intent: Option<String>,
     /// What was given back, or is to be.
     pub refunds: Vec<Refund>,
+    /// When its waiting ends.
+    pub patience: Patience,
+}
+
+/// How long a payment may wait, for whom. Each begins when it is first needed; none begins anew with
+/// another token, so that a payment comes to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// Since when the provider has owed an answer about the present token. This alone begins anew with
+    /// each answer.
+    pub unanswered_since: Option<Timestamp>,
+    /// When the last token may be named, once one was refused.
+    pub retry_until: Option<Timestamp>,
+    /// When the customer has to have completed it, once asked to.
+    pub act_until: Option<Timestamp>,
 }
 
 /// How far a payment came.
@@ -90,18 +106,43 @@ pub struct NextAction {
 /// Money that goes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
-    /// Tells it from others.
-    pub key: String,
+    /// Made of the order, who asked, and their key.
+    pub id: Uuid,
     /// How much.
     pub amount: Money,
+    /// What was asked for.
+    pub asked: Asked,
     /// In the merchant's words.
     pub reason: String,
     /// How far it came.
     pub state: RefundState,
+    /// When it was taken in.
+    pub at: Timestamp,
+}
+
+/// How much of what is left a refund was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// An amount.
+    Amount,
+    /// All that was left.
+    Rest,
+}
+
+/// A refund as somebody asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundRequest {
+    /// Made of the order, who asks, and their key.
+    pub id: Uuid,
+    /// How much; `None`: all that is left.
+    pub amount: Option<Money>,
+    /// In the merchant's words.
+    pub reason: String,
 }
 
 /// How far a refund came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundState {
     /// The provider has not answered yet.
@@ -112,18 +153,23 @@ pub enum RefundState {
     Refused,
 }
 
+/// No other token can be taken now.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("this payment takes no other token now")]
+pub struct NoOtherToken;
+
 /// What a payment does not allow.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PaymentRefusal {
-    /// No other token can be taken now.
-    #[error("this payment takes no other token now")]
-    NoOtherToken,
     /// More than was captured and not yet given back.
     #[error("no more than {left} can be refunded")]
     TooMuch {
         /// What could be.
         left: Money,
     },
+    /// The order has as many refunds as it may.
+    #[error("an order has at most {MAX_REFUNDS} refunds")]
+    TooMany,
     /// The amount is nothing, less than nothing, or of another currency.
     #[error("this is no amount that can be refunded")]
     NotAnAmount,
@@ -131,6 +177,8 @@ pub enum PaymentRefusal {
 
 /// Tokens that one order may try.
 const MAX_ATTEMPTS: u16 = 10;
+/// Refunds of one order, refused ones too: they are kept with it for ever.
+pub const MAX_REFUNDS: usize = 50;
 
 impl Payment {
     /// Of an order that costs `total` and is paid with `token`, if with any.
@@ -146,6 +194,7 @@ impl Payment {
             attempt: 1,
             intent: None,
             refunds: Vec::new(),
+            patience: Patience::default(),
         }
     }
 
@@ -184,26 +233,76 @@ impl Payment {
         }
     }
 
-    /// What has gone back of `total`, and what is on its way.
+    /// What has gone back of `total`.
     ///
     /// # Errors
     /// Never, as long as refunds were taken in by [`Payment::refund`].
     pub fn refunded(&self, total: Money) -> Result<Money, MoneyError> {
+        self.given_back(total, |refund| refund.state == RefundState::Done)
+    }
+
+    /// What of `total` was captured, has not gone back, and is not on its way.
+    ///
+    /// # Errors
+    /// As [`Payment::refunded`].
+    pub fn left(&self, total: Money) -> Result<Money, MoneyError> {
+        let promised = self.given_back(total, |refund| refund.state != RefundState::Refused)?;
+        self.captured(total).checked_sub(promised)
+    }
+
+    /// The refund of that id.
+    #[must_use]
+    pub fn refund_of(&self, id: Uuid) -> Option<&Refund> {
+        self.refunds.iter().find(|refund| refund.id == id)
+    }
+
+    /// The first refund that the provider has not answered.
+    #[must_use]
+    pub fn next_refund(&self) -> Option<&Refund> {
+        let mut refunds = self.refunds.iter();
+        refunds.find(|refund| refund.state == RefundState::Pending)
+    }
+
+    fn given_back(&self, total: Money, counts: impl Fn(&Refund) -> bool) -> Result<Money, MoneyError> {
         if self.state == PaymentState::Returned {
             return Ok(total);
         }
-        let standing = self
-            .refunds
-            .iter()
-            .filter(|refund| refund.state != RefundState::Refused);
-        Money::sum(total.currency, standing.map(|refund| refund.amount))
+        let counted = self.refunds.iter().filter(|refund| counts(refund));
+        Money::sum(total.currency, counted.map(|refund| refund.amount))
     }
 
-    /// Takes another token.
-    pub(super) fn pay_with(&self, token: PaymentToken, now: Timestamp) -> Result<Self, PaymentRefusal> {
+    /// With that state, now that the provider has answered.
+    pub(super) fn answered_with(&self, state: PaymentState) -> Self {
+        let mut after = self.clone();
+        match &state {
+            PaymentState::NeedsCustomer { until, .. } => after.patience.act_until = Some(*until),
+            PaymentState::Declined {
+                another_until: Some(until),
+            } => after.patience.retry_until = Some(*until),
+            PaymentState::Declined { another_until: None }
+            | PaymentState::NotNeeded
+            | PaymentState::Open
+            | PaymentState::Authorized
+            | PaymentState::Captured
+            | PaymentState::Voided
+            | PaymentState::Returned => {}
+        }
+        after.patience.unanswered_since = None;
+        after.state = state;
+        after
+    }
+
+    /// Whether another token could be named, but for the time.
+    pub(super) fn takes_tokens(&self) -> bool {
+        self.attempt < MAX_ATTEMPTS
+    }
+
+    /// Takes another token; `Ok(None)`: this one was taken before, and is being tried.
+    pub(super) fn pay_with(&self, token: PaymentToken, now: Timestamp) -> Result<Option<Self>, NoOtherToken> {
         let until = match &self.state {
             PaymentState::NeedsCustomer { until, .. } => Some(*until),
             PaymentState::Declined { another_until } => *another_until,
+            PaymentState::Open if self.is_tried(&token) => return Ok(None),
             PaymentState::NotNeeded
             | PaymentState::Open
             | PaymentState::Authorized
@@ -211,44 +310,78 @@ impl Payment {
             | PaymentState::Voided
             | PaymentState::Returned => None,
         };
-        if until.is_none_or(|until| now >= until) || self.attempt >= MAX_ATTEMPTS {
-            return Err(PaymentRefusal::NoOtherToken);
+        if until.is_none_or(|until| now >= until) || !self.takes_tokens() {
+            return Err(NoOtherToken);
         }
-        Ok(Self {
-            state: PaymentState::Open,
-            token: Some(token),
-            attempt: self.attempt.saturating_add(1),
-            ..self.clone()
-        })
+        let mut after = self.answered_with(PaymentState::Open);
+        after.token = Some(token);
+        after.attempt = self.attempt.saturating_add(1);
+        Ok(Some(after))
+    }
+
+    fn is_tried(&self, token: &PaymentToken) -> bool {
+        let present = self.token.as_ref();
+        present.is_some_and(|present| present.expose() == token.expose())
     }
 
     /// Takes a refund in, where as much is left of what was captured. `Ok(None)`: it was taken in before.
-    pub(super) fn refund(&self, refund: Refund, total: Money) -> Result<Option<Self>, PaymentRefusal> {
-        if self.refunds.iter().any(|known| known.key == refund.key) {
+    pub(super) fn refund(
+        &self,
+        request: &RefundRequest,
+        total: Money,
+        now: Timestamp,
+    ) -> Result<Option<Self>, PaymentRefusal> {
+        if self.refund_of(request.id).is_some() {
             return Ok(None);
         }
-        let refunded = self.refunded(total).map_err(not_an_amount)?;
-        let left = self.captured(total).checked_sub(refunded).map_err(not_an_amount)?;
-        if refund.amount.currency != total.currency || refund.amount.amount_minor <= 0 {
+        if self.refunds.len() >= MAX_REFUNDS {
+            return Err(PaymentRefusal::TooMany);
+        }
+        let left = self.left(total).map_err(not_an_amount)?;
+        let (amount, asked) = match request.amount {
+            Some(amount) => (amount, Asked::Amount),
+            None => (left, Asked::Rest),
+        };
+        if amount.currency != total.currency || amount.amount_minor < 0 {
             return Err(PaymentRefusal::NotAnAmount);
         }
-        if refund.amount.amount_minor > left.amount_minor {
-            return Err(PaymentRefusal::TooMuch { left });
+        match (amount.amount_minor, asked) {
+            (0, Asked::Amount) => return Err(PaymentRefusal::NotAnAmount),
+            (0, Asked::Rest) => return Err(PaymentRefusal::TooMuch { left }),
+            (minor, _) if minor > left.amount_minor => return Err(PaymentRefusal::TooMuch { left }),
+            _ => {}
         }
         let mut after = self.clone();
-        after.refunds.push(refund);
+        after.refunds.push(Refund {
+            id: request.id,
+            amount,
+            asked,
+            reason: request.reason.clone(),
+            state: RefundState::Pending,
+            at: now,
+        });
         Ok(Some(after))
     }
 
     /// The provider's answer to a refund; `None`: it was known.
-    pub(super) fn answered(&self, key: &str, answer: RefundState) -> Option<Self> {
+    pub(super) fn answered(&self, id: Uuid, answer: RefundState) -> Option<Self> {
         let mut after = self.clone();
-        let refund = after
-            .refunds
-            .iter_mut()
-            .find(|refund| refund.key == key && refund.state == RefundState::Pending)?;
+        let mut refunds = after.refunds.iter_mut();
+        let refund = refunds.find(|refund| refund.id == id && refund.state == RefundState::Pending)?;
         refund.state = answer;
         Some(after)
+    }
+}
+
+impl Refund {
+    /// Whether that is how it was asked for.
+    #[must_use]
+    pub fn is_what(&self, request: &RefundRequest) -> bool {
+        let amount = match self.asked {
+            Asked::Amount => Some(self.amount),
+            Asked::Rest => None,
+        };
+        (self.id, amount, &self.reason) == (request.id, request.amount, &request.reason)
     }
 }
 

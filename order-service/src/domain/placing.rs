@@ -8,9 +8,10 @@ use shared::ids::{CustomerId, OrderId};
 use shared::money::{Currency, Money, MoneyError};
 use thiserror::Error;
 
-use crate::domain::order::{Change, Moment, Order};
+use crate::domain::order::{Moment, Order};
 use crate::domain::payment::Payment;
 use crate::domain::state::State;
+use crate::domain::timeline::Change;
 use crate::domain::told::Told;
 
 /// Distinct products of one order.
@@ -161,6 +162,7 @@ impl Order {
                 at: moment.now,
                 actor: moment.actor,
                 reason: words,
+                attempt: None,
                 trace_id: moment.trace_id,
             }],
             answer: None,
@@ -169,6 +171,7 @@ impl Order {
             version: 1,
             created_at: moment.now,
             updated_at: moment.now,
+            shipment: None,
             due_at: None,
             attempts: 0,
         }

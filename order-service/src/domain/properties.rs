@@ -11,17 +11,18 @@ use shared::money::Money;
 use uuid::Uuid;
 
 use crate::domain::machine::Input;
-use crate::domain::order::{Actor, Applied, Moment, Order};
-use crate::domain::payment::{NextAction, PaymentState, RefundState};
+use crate::domain::order::{Applied, Moment, Order};
+use crate::domain::payment::{NextAction, PaymentState, RefundRequest, RefundState};
 use crate::domain::placing::Placing;
 use crate::domain::state::{Phase, State, Status};
+use crate::domain::timeline::Actor;
 use crate::domain::told::Told;
 
-fn usd(minor: i64) -> Money {
+pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, "USD".parse().unwrap())
 }
 
-fn moment(second: i64) -> Moment {
+pub(super) fn moment(second: i64) -> Moment {
     Moment {
         now: Timestamp::from_second(second).unwrap(),
         actor: Actor::System,
@@ -31,7 +32,7 @@ fn moment(second: i64) -> Moment {
     }
 }
 
-fn order(acceptance: Acceptance) -> Order {
+pub(super) fn order(acceptance: Acceptance) -> Order {
     let line = Line {
         product_id: ProductId::from_uuid(Uuid::nil()),
         sku: "tea".to_owned(),
@@ -54,6 +55,7 @@ fn order(acceptance: Acceptance) -> Order {
 
 fn any_input() -> impl Strategy<Value = Input> {
     let text = || "[a-c]";
+    let id = || (0_u128..3).prop_map(Uuid::from_u128);
     let time = (0_i64..100).prop_map(|second| Timestamp::from_second(second).unwrap());
     let action = NextAction {
         kind: "redirect_to_url".to_owned(),
@@ -72,7 +74,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::AcceptanceExpired),
         Just(Input::Fulfilled),
         Just(Input::CaptureRefused),
-        prop::option::of(Just(usd(1000))).prop_map(|refunded| Input::Undone { refunded }),
+        prop::option::of((0_i64..=1000).prop_map(usd)).prop_map(|refunded| Input::Undone { refunded }),
         Just(Input::Accept),
         text().prop_map(|reason| Input::Reject { reason }),
         text().prop_map(|reason| Input::Cancel { reason }),
@@ -82,13 +84,13 @@ fn any_input() -> impl Strategy<Value = Input> {
             tracking: "t".to_owned()
         }),
         Just(Input::Deliver),
-        (text(), -10_i64..1500).prop_map(|(key, minor)| Input::Refund {
-            key,
-            amount: usd(minor),
+        (id(), prop::option::of(-10_i64..1500)).prop_map(|(id, minor)| Input::Refund(RefundRequest {
+            id,
+            amount: minor.map(usd),
             reason: "r".to_owned()
-        }),
-        text().prop_map(|key| Input::RefundDone { key }),
-        text().prop_map(|key| Input::RefundRefused { key }),
+        })),
+        id().prop_map(Input::RefundDone),
+        id().prop_map(Input::RefundRefused),
     ]
 }
 
@@ -119,9 +121,22 @@ fn check(before: &Order, after: &Order) {
         "it went backwards"
     );
     assert_eq!(after.version, before.version + 1);
+    let captured = after.payment.captured(after.total);
     assert!(
-        given_back(after) <= after.total.amount_minor,
+        captured == after.total || captured.amount_minor == 0,
+        "all is captured, or nothing"
+    );
+    // Here the provider may say anything, also that it voided what it had captured; what it can truly
+    // say is `simulation`'s.
+    let refunded = after.payment.refunded(after.total).unwrap();
+    assert!(
+        given_back(after).max(refunded.amount_minor) <= after.total.amount_minor,
         "more goes back than was captured"
+    );
+    assert!(after.sequence >= before.sequence);
+    assert!(
+        after.timeline.starts_with(&before.timeline),
+        "what was told of it stays told"
     );
     assert_eq!(
         after.payment.token.is_some(),

@@ -5,15 +5,18 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use shared::money::Money;
 use shared::telemetry::chain;
 use uuid::Uuid;
 
 use super::{Delay, Fulfilment, now};
-use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of};
+use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of, Refunded};
 use crate::clients::product::{Committed, Reserved};
 use crate::domain::machine::Input;
-use crate::domain::order::{Actor, Applied, Order, Step, later};
-use crate::domain::payment::PaymentState;
+use crate::domain::order::{Applied, Order, later};
+use crate::domain::payment::Refund;
+use crate::domain::step::Step;
+use crate::domain::timeline::Actor;
 use crate::events;
 use crate::metrics;
 use crate::store::{Advanced, StoreError};
@@ -25,6 +28,8 @@ pub(super) struct Work<'a> {
     stored: Order,
     /// Events of it that the bus has taken and the table does not know of yet.
     published: HashSet<Uuid>,
+    /// Whether the provider is being asked about the payment, or was last.
+    asks_provider: bool,
 }
 
 /// What was found out: what becomes of the order, and the payment's id.
@@ -39,8 +44,9 @@ impl Finding {
     }
 }
 
-/// More steps than any order has; a bound on what a fault of ours could do.
-const MAX_STEPS: u32 = 32;
+/// More steps than any order has, with all of its refunds in one go and others at work on it too; a
+/// bound on what a fault of ours could do.
+const MAX_STEPS: u32 = 256;
 /// Between two looks at an order that does not get on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After this many tries somebody has to look; it is still tried, but seldom.
@@ -55,6 +61,7 @@ impl<'a> Work<'a> {
             on: fulfilment,
             stored,
             published: HashSet::new(),
+            asks_provider: false,
         }
     }
 
@@ -80,6 +87,11 @@ impl<'a> Work<'a> {
         tracing::error!(order_id = %self.stored.id, "an order takes more steps than there are");
     }
 
+    /// [`Work::run`] was given up for the time that it took.
+    pub(super) async fn overlong(&mut self) -> Result<(), StoreError> {
+        self.postpone(now(), Delay::Overlong).await.map(|_| ())
+    }
+
     async fn step(&mut self) -> Result<Go, StoreError> {
         let now = now();
         let found = match self.stored.step(now, &self.on.terms) {
@@ -88,6 +100,7 @@ impl<'a> Work<'a> {
             Step::Place => self.place(now).await,
             Step::LookUpPayment => self.look_up(now).await,
             Step::Confirm => self.confirm(now).await,
+            Step::Refund(refund) => self.refund(now, &refund).await,
             Step::Undo => self.undo(now).await,
         };
         match found {
@@ -118,7 +131,8 @@ impl<'a> Work<'a> {
     }
 
     /// Holds the stock, then authorizes the payment: both can be undone, so nothing is stored before.
-    async fn place(&self, now: Timestamp) -> Result<Finding, Delay> {
+    async fn place(&mut self, now: Timestamp) -> Result<Finding, Delay> {
+        self.asks_provider = false;
         let order = &self.stored;
         let hold = Order::hold(&self.on.terms);
         match self.on.products.reserve(&order.id, &order.lines, hold).await? {
@@ -127,6 +141,8 @@ impl<'a> Work<'a> {
             Reserved::Closed => return Ok(Finding::of(Input::HoldLost)),
         }
         let answer_by = later(now, self.on.terms.acceptance);
+        self.asks_provider = true;
+        let order = &self.stored;
         match &order.payment.token {
             Some(token) if order.payment.is_needed() => {
                 let of = self.payment(now);
@@ -144,18 +160,12 @@ impl<'a> Work<'a> {
 
     fn authorized(&self, answer: Answer<Authorization>, now: Timestamp) -> Finding {
         let terms = &self.on.terms;
-        // Counted from now: an outage before has taken nothing of the customer's time.
         let input = match answer.outcome {
             Authorization::Authorized => Input::Authorized {
                 answer_by: later(now, terms.acceptance),
             },
-            Authorization::NeedsCustomer(action) => Input::NeedsCustomer {
-                action,
-                until: later(now, terms.payment_deadline),
-            },
-            Authorization::Declined => Input::Declined {
-                another_until: (!terms.payment_retry.is_zero()).then(|| later(now, terms.payment_retry)),
-            },
+            Authorization::NeedsCustomer(action) => self.stored.needs_customer(action, now, terms),
+            Authorization::Declined => self.stored.declined(now, terms),
             Authorization::TooLate => Input::PaymentExpired,
         };
         Finding {
@@ -183,6 +193,18 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// Has the provider make a refund.
+    async fn refund(&self, now: Timestamp, refund: &Refund) -> Result<Finding, Delay> {
+        let answer = self.on.payments.refund(self.payment(now), refund).await?;
+        Ok(Finding {
+            input: match answer.outcome {
+                Refunded::Done => Input::RefundDone(refund.id),
+                Refunded::Refused => Input::RefundRefused(refund.id),
+            },
+            intent: answer.intent,
+        })
+    }
+
     /// Gives the stock back, then the payment.
     async fn undo(&self, now: Timestamp) -> Result<Finding, Delay> {
         self.on.products.release(&self.stored.id).await?;
@@ -194,11 +216,19 @@ impl<'a> Work<'a> {
             input: Input::Undone {
                 refunded: match answer.outcome {
                     GivenBack::Voided => None,
-                    GivenBack::Refunded(amount) => Some(amount),
+                    // What had not gone back before. The provider's figure is none where it gave it back
+                    // long ago and the answer got lost.
+                    GivenBack::Refunded(_) => Some(self.not_yet_refunded()),
                 },
             },
             intent: answer.intent,
         })
+    }
+
+    fn not_yet_refunded(&self) -> Money {
+        let (payment, total) = (&self.stored.payment, self.stored.total);
+        let before = payment.refunded(total);
+        before.and_then(|before| total.checked_sub(before)).unwrap_or(total)
     }
 
     fn payment(&self, now: Timestamp) -> Of<'_> {
@@ -260,7 +290,10 @@ impl<'a> Work<'a> {
     async fn postpone(&mut self, now: Timestamp, delay: Delay) -> Result<Go, StoreError> {
         let mut after = self.stored.clone();
         after.attempts = after.attempts.saturating_add(1);
-        after.due_at = Some(later(now, self.pause()));
+        if self.asks_provider && matches!(delay, Delay::Payment(_) | Delay::Overlong) {
+            after.note_silence(now);
+        }
+        after.due_at = Some(self.next_look(&after, now));
         after.version = after.version.saturating_add(1);
         tell_of_delay(&after, &delay);
         self.advance(after).await?;
@@ -270,18 +303,8 @@ impl<'a> Work<'a> {
     /// What was found out changes nothing, as when the customer has not acted yet: the order is looked
     /// at again in a while. `order` is the stored one and what was learned of its payment.
     async fn look_again(&mut self, now: Timestamp, order: Order) -> Result<Go, StoreError> {
-        let deadline = match order.payment.state {
-            PaymentState::NeedsCustomer { until, .. } => until,
-            PaymentState::NotNeeded
-            | PaymentState::Open
-            | PaymentState::Declined { .. }
-            | PaymentState::Authorized
-            | PaymentState::Captured
-            | PaymentState::Voided
-            | PaymentState::Returned => Timestamp::MAX,
-        };
         let mut after = order;
-        after.due_at = Some(later(now, self.pause()).min(deadline));
+        after.due_at = Some(self.next_look(&after, now));
         after.attempts = after.attempts.saturating_add(1).min(LOOKS_SLOW_DOWN_AFTER);
         after.version = after.version.saturating_add(1);
         self.advance(after).await?;
@@ -303,6 +326,13 @@ impl<'a> Work<'a> {
                 Ok(Wrote::Overtaken)
             }
         }
+    }
+
+    /// After a pause, and not after a deadline.
+    fn next_look(&self, order: &Order, now: Timestamp) -> Timestamp {
+        let pause = later(now, self.pause());
+        let deadline = order.deadline(&self.on.terms);
+        deadline.map_or(pause, |deadline| deadline.min(pause))
     }
 
     /// Doubled with each try, and anything from half of it up, so that many don't come back at once.

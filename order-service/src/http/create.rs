@@ -22,8 +22,9 @@ use utoipa::ToSchema;
 use super::view::OrderCreated;
 use super::{Desk, error};
 use crate::clients::product::{Product, ProductState};
-use crate::domain::order::{Actor, Order};
+use crate::domain::order::Order;
 use crate::domain::placing::{MAX_LINES, Placing};
+use crate::domain::timeline::Actor;
 use crate::fulfil::now;
 use crate::store::Created;
 

@@ -5,8 +5,9 @@ use shared::body::FieldErrors;
 use shared::ids::{OrderId, ProductId};
 use shared::money::MoneyError;
 use shared::problem::Problem;
+use uuid::Uuid;
 
-use super::view::{Viewer, can_be_asked};
+use super::view::Viewer;
 use crate::clients::product::ProductError;
 use crate::domain::order::Refused;
 use crate::domain::payment::PaymentRefusal;
@@ -14,6 +15,9 @@ use crate::domain::placing::{InvalidOrder, MAX_LINES};
 use crate::domain::state::Action;
 use crate::fulfil::ActError;
 use crate::store::StoreError;
+
+/// When to ask again for a refund that the provider has not answered, in seconds.
+const RETRY_IN_FLIGHT_AFTER_S: u32 = 2;
 
 pub(super) fn store(error: StoreError) -> Problem {
     match error {
@@ -28,13 +32,13 @@ pub(super) fn product(error: ProductError) -> Problem {
     }
 }
 
-pub(super) fn act(error: ActError) -> Problem {
+pub(super) fn act(error: ActError, viewer: Viewer) -> Problem {
     match error {
         ActError::Refused(Refused::Transition(refusal)) => {
             Problem::conflict("invalid_transition", format!("{refusal} now"))
                 .with("from", refusal.from)
                 .with("to", refusal.to)
-                .with("allowed", routed(refusal.allowed))
+                .with("allowed", allowed(refusal.allowed, viewer))
         }
         ActError::Refused(Refused::Payment(refusal)) => payment(&refusal),
         ActError::Store(error) => store(error),
@@ -42,19 +46,18 @@ pub(super) fn act(error: ActError) -> Problem {
     }
 }
 
-/// Those that there are routes for.
-fn routed(actions: Vec<Action>) -> Vec<Action> {
-    let mut actions = actions;
-    actions.retain(|action| can_be_asked(*action, Viewer::Merchant));
+/// Those that whoever asked could ask for.
+fn allowed(mut actions: Vec<Action>, viewer: Viewer) -> Vec<Action> {
+    actions.retain(|action| viewer.may_ask(*action));
     actions
 }
 
 fn payment(refusal: &PaymentRefusal) -> Problem {
     match refusal {
-        PaymentRefusal::NoOtherToken => Problem::conflict("payment_closed", refusal.to_string()),
         PaymentRefusal::TooMuch { left } => {
             Problem::conflict("refund_too_large", refusal.to_string()).with("left", left)
         }
+        PaymentRefusal::TooMany => Problem::conflict("too_many_refunds", refusal.to_string()),
         PaymentRefusal::NotAnAmount => FieldErrors::at("#/amount", "invalid_amount", refusal.to_string()).into(),
     }
 }
@@ -102,6 +105,36 @@ pub(super) fn product_unavailable(products: &[ProductId]) -> Problem {
 pub(super) fn key_reused(order: &OrderId) -> Problem {
     let detail = "this Idempotency-Key belongs to another order, named in `order_id`";
     Problem::conflict("idempotency_key_reused", detail).with("order_id", order)
+}
+
+pub(super) fn refund_key_reused(refund: Uuid) -> Problem {
+    let detail = "this Idempotency-Key belongs to another refund of this order, named in `refund_id`";
+    Problem::conflict("idempotency_key_reused", detail).with("refund_id", refund)
+}
+
+pub(super) fn refund_in_flight() -> Problem {
+    let detail = "this refund is with the payment provider, which has not answered yet; ask again later";
+    Problem::conflict("idempotency_key_in_flight", detail).retry_after(RETRY_IN_FLIGHT_AFTER_S)
+}
+
+pub(super) fn not_your_payment() -> Problem {
+    Problem::forbidden("an order is paid by its own customer only")
+}
+
+pub(super) fn merchants_list_by_status() -> Problem {
+    Problem::forbidden("orders are listed by status for merchants only")
+}
+
+pub(super) fn no_list() -> FieldErrors {
+    FieldErrors::at("?customer_id", "required", "say whose orders, or in which `status`")
+}
+
+pub(super) fn two_lists() -> FieldErrors {
+    FieldErrors::at(
+        "?status",
+        "conflicting",
+        "orders are listed by `customer_id` or by `status`",
+    )
 }
 
 pub(super) fn invalid_cursor() -> Problem {

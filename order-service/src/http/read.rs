@@ -66,12 +66,7 @@ pub(crate) async fn read_order(
 /// The order as this caller sees it, unless they have `seen` it so.
 pub(super) fn shown(caller: &Caller, order: &Order, seen: Option<&IfNoneMatch>) -> Result<HttpResponse, Problem> {
     debug_assert!(may_see(caller, order), "whoever is shown an order may see it");
-    let viewer = if caller.is_merchant() {
-        Viewer::Merchant
-    } else {
-        Viewer::Customer
-    };
-    let body = serde_json::to_vec(&OrderView::of(order, viewer)).map_err(Problem::internal)?;
+    let body = serde_json::to_vec(&OrderView::of(order, Viewer::of(caller, order))).map_err(Problem::internal)?;
     let digest = Fingerprint::of(&[&body]);
     let tag = ETag::new(digest.as_str().get(..32).unwrap_or_default());
     if seen.is_some_and(|seen| seen.has(&tag)) {

@@ -3,16 +3,19 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::address::Address;
+use shared::auth::Caller;
 use shared::contract::checkout::{Acceptance, Line};
 use shared::contract::order::{FailureReason, Shortage};
 use shared::ids::{CustomerId, OrderId, ProductId};
 use shared::money::Money;
 use shared::quantity::Quantity;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::domain::order::{Actor, Change, Order};
-use crate::domain::payment::{NextAction, Payment, PaymentState, PaymentStatus};
+use crate::domain::order::{Order, Shipment};
+use crate::domain::payment::{NextAction, Payment, PaymentState, PaymentStatus, Refund, RefundState};
 use crate::domain::state::{Action, State, Status};
+use crate::domain::timeline::{Actor, Change};
 use crate::store::Summary;
 
 /// A line of an order, at the price that was agreed.
@@ -88,6 +91,10 @@ pub(super) struct OrderView {
     shipping_address: Option<Address>,
     /// Its payment.
     payment: PaymentView,
+    /// What was given back, or is to be, oldest first. A cancellation gives back what these left.
+    refunds: Vec<RefundView>,
+    /// Who carries it; null until it is on its way.
+    shipment: Option<ShipmentView>,
     /// Why it failed; null as long as it has not.
     failure: Option<Failure>,
     /// When it fails without the merchant's answer; null unless it waits for one.
@@ -117,8 +124,35 @@ struct PaymentView {
     deadline: Option<Timestamp>,
     /// What was taken.
     captured: Money,
-    /// What went back.
+    /// What went back, by refunds that are `done` or a cancellation.
     refunded: Money,
+}
+
+/// Money that goes back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub(super) struct RefundView {
+    /// The refund; its `Idempotency-Key` made it.
+    id: Uuid,
+    /// How much.
+    amount: Money,
+    /// Why.
+    reason: String,
+    /// How far it came: the provider has not answered, has made it, or will not make it.
+    state: RefundState,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// Who carries an order.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Shipment)]
+struct ShipmentView {
+    /// The carrier.
+    carrier: String,
+    /// The carrier's number.
+    tracking: String,
 }
 
 /// Why an order failed.
@@ -142,6 +176,9 @@ struct ChangeView {
     actor: Actor,
     /// Why, if there is more to say.
     reason: Option<String>,
+    /// Of the payment, which token that was, counted from 1; of what else the shop carried out by
+    /// itself, at which try. Null for what people did.
+    attempt: Option<u32>,
     /// The trace in which it happened.
     trace_id: String,
 }
@@ -170,8 +207,33 @@ pub(super) struct OrderSummary {
 /// Who looks at an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Viewer {
+    /// Whose it is.
     Customer,
+    /// The shop's people.
     Merchant,
+    /// The shop's people, whose own it is.
+    MerchantWhoseItIs,
+}
+
+impl Viewer {
+    pub(super) fn of(caller: &Caller, order: &Order) -> Self {
+        match (caller.is_merchant(), order.customer == *caller.id()) {
+            (true, true) => Self::MerchantWhoseItIs,
+            (true, false) => Self::Merchant,
+            (false, _) => Self::Customer,
+        }
+    }
+
+    /// Whether the routes let this viewer ask that.
+    pub(super) const fn may_ask(self, action: Action) -> bool {
+        match action {
+            Action::Cancel => true,
+            Action::Pay => matches!(self, Self::Customer | Self::MerchantWhoseItIs),
+            Action::Accept | Action::Reject | Action::Ship | Action::Deliver | Action::Refund => {
+                matches!(self, Self::Merchant | Self::MerchantWhoseItIs)
+            }
+        }
+    }
 }
 
 impl OrderCreated {
@@ -191,10 +253,7 @@ impl OrderCreated {
 
 impl OrderView {
     pub(super) fn of(order: &Order, viewer: Viewer) -> Self {
-        let actions = order
-            .allows()
-            .into_iter()
-            .filter(|action| can_be_asked(*action, viewer));
+        let actions = order.allows().into_iter().filter(|action| viewer.may_ask(*action));
         Self {
             id: order.id,
             status: order.state.status(),
@@ -205,6 +264,8 @@ impl OrderView {
             total: order.total,
             shipping_address: order.address.clone(),
             payment: PaymentView::of(&order.payment, order.total),
+            refunds: order.payment.refunds.iter().map(RefundView::of).collect(),
+            shipment: order.shipment.as_ref().map(ShipmentView::of),
             failure: match order.state {
                 State::Failed(reason) => Some(Failure {
                     reason,
@@ -240,15 +301,6 @@ impl OrderView {
     }
 }
 
-/// Whether there is a route for it that this viewer may use.
-pub(super) const fn can_be_asked(action: Action, viewer: Viewer) -> bool {
-    match action {
-        Action::Cancel => true,
-        Action::Accept | Action::Reject => matches!(viewer, Viewer::Merchant),
-        Action::Pay | Action::Ship | Action::Deliver | Action::Refund => false,
-    }
-}
-
 impl PaymentView {
     fn of(payment: &Payment, total: Money) -> Self {
         let (next_action, deadline) = match &payment.state {
@@ -271,6 +323,27 @@ impl PaymentView {
     }
 }
 
+impl RefundView {
+    pub(super) fn of(refund: &Refund) -> Self {
+        Self {
+            id: refund.id,
+            amount: refund.amount,
+            reason: refund.reason.clone(),
+            state: refund.state,
+            created_at: refund.at,
+        }
+    }
+}
+
+impl ShipmentView {
+    fn of(shipment: &Shipment) -> Self {
+        Self {
+            carrier: shipment.carrier.clone(),
+            tracking: shipment.tracking.clone(),
+        }
+    }
+}
+
 impl ChangeView {
     fn of(change: &Change) -> Self {
         Self {
@@ -278,6 +351,7 @@ impl ChangeView {
             time: change.at,
             actor: change.actor,
             reason: change.reason.clone(),
+            attempt: change.attempt,
             trace_id: change.trace_id.clone(),
         }
     }

@@ -26,13 +26,16 @@ use self::event::EventRecord;
 use self::payment::PaymentRecord;
 use self::state::StateRecord;
 use super::{Overdue, StoreError, Summary};
-use crate::domain::order::{Actor, Change, Order};
+use crate::domain::order::{Order, Shipment};
 use crate::domain::state::{Phase, Standing, State, Status};
+use crate::domain::timeline::{Actor, Change};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 pub(super) const BY_CUSTOMER_INDEX: &str = "by_customer";
+pub(super) const BY_STATUS_INDEX: &str = "by_status";
 pub(super) const DUE_INDEX: &str = "due";
+pub(super) const STATUS_KEY: &str = "status_key";
 pub(super) const CUSTOMER_KEY: &str = "customer_key";
 pub(super) const DUE_AT: &str = "due_at";
 pub(super) const DUE_SHARD: &str = "due_shard";
@@ -52,12 +55,17 @@ pub(super) fn customer_key(customer: &CustomerId) -> String {
     format!("CUSTOMER#{customer}")
 }
 
-/// Where a page of `by_customer` goes on after the order of that `created_key`.
-pub(super) fn position(customer: &CustomerId, created_key: &str) -> Item {
+pub(super) fn status_key(status: Status) -> String {
+    format!("STATUS#{status}")
+}
+
+/// Where a page of an index goes on after the order of that `created_key`; `key` is the index's own key,
+/// of that name.
+pub(super) fn position(name: &str, key: &str, created_key: &str) -> Item {
     let id = created_key.split_once('#').map_or("", |(_, id)| id);
     HashMap::from([
         ("pk".to_owned(), AttributeValue::S(format!("ORDER#{id}"))),
-        (CUSTOMER_KEY.to_owned(), AttributeValue::S(customer_key(customer))),
+        (name.to_owned(), AttributeValue::S(key.to_owned())),
         ("created_key".to_owned(), AttributeValue::S(created_key.to_owned())),
     ])
 }
@@ -111,6 +119,8 @@ pub(super) struct OrderRecord {
     created_at: i64,
     updated_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    shipment: Option<ShipmentRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     due_shard: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due_at: Option<i64>,
@@ -137,11 +147,19 @@ struct ChangeRecord {
     by: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<u32>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     trace: String,
 }
 
-/// What `by_customer` projects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ShipmentRecord {
+    carrier: String,
+    tracking: String,
+}
+
+/// What `by_customer` and `by_status` project.
 #[derive(Debug, Deserialize)]
 pub(super) struct SummaryRecord {
     id: OrderId,
@@ -207,7 +225,7 @@ impl From<&Order> for OrderRecord {
             customer_id: order.customer.clone(),
             customer_key: customer_key(&order.customer),
             created_key: created_key(order.created_at, &order.id),
-            status_key: waits_for_merchant(order.state).then(|| format!("STATUS#{}", order.state.status())),
+            status_key: waits_for_merchant(order.state).then(|| status_key(order.state.status())),
             status: order.state.status(),
             phase: order.state.phase(),
             standing: state.standing,
@@ -230,6 +248,7 @@ impl From<&Order> for OrderRecord {
             version: order.version,
             created_at: order.created_at.as_millisecond(),
             updated_at: order.updated_at.as_millisecond(),
+            shipment: order.shipment.as_ref().map(ShipmentRecord::from),
             due_shard: order.due_at.map(|_| shard_of(&pk(&order.id))),
             due_at: order.due_at.map(Timestamp::as_millisecond),
             attempts: order.attempts,
@@ -286,6 +305,7 @@ impl TryFrom<OrderRecord> for Order {
             version: record.version,
             created_at: time(record.created_at)?,
             updated_at: time(record.updated_at)?,
+            shipment: record.shipment.map(Shipment::from),
             due_at: record.due_at.map(time).transpose()?,
             attempts: record.attempts,
         })
@@ -325,6 +345,7 @@ impl From<&Change> for ChangeRecord {
             at: change.at.as_millisecond(),
             by: change.actor,
             why: change.reason.clone(),
+            n: change.attempt,
             trace: change.trace_id.clone(),
         }
     }
@@ -339,8 +360,27 @@ impl TryFrom<ChangeRecord> for Change {
             at: time(record.at)?,
             actor: record.by,
             reason: record.why,
+            attempt: record.n,
             trace_id: record.trace,
         })
+    }
+}
+
+impl From<&Shipment> for ShipmentRecord {
+    fn from(shipment: &Shipment) -> Self {
+        Self {
+            carrier: shipment.carrier.clone(),
+            tracking: shipment.tracking.clone(),
+        }
+    }
+}
+
+impl From<ShipmentRecord> for Shipment {
+    fn from(record: ShipmentRecord) -> Self {
+        Self {
+            carrier: record.carrier,
+            tracking: record.tracking,
+        }
     }
 }
 

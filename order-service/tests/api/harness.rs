@@ -400,6 +400,16 @@ impl Service {
         request.body(form).send().await.unwrap()
     }
 
+    /// Does something at the payment provider by hand, as in its dashboard.
+    pub(crate) async fn at_the_provider(&self, shop: &Shop, path: &str, form: String) -> Response {
+        let request = self
+            .http
+            .post(format!("{}{path}", shop.payments.url()))
+            .bearer_auth("sk_test_sandbox")
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.body(form).send().await.unwrap()
+    }
+
     /// Stops it as a deployment would.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();

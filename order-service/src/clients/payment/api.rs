@@ -73,9 +73,38 @@ pub(super) struct Redirect {
     pub(super) url: String,
 }
 
+/// <https://docs.stripe.com/api/refunds/object>
 #[derive(Debug, Deserialize)]
 pub(super) struct Refund {
+    pub(super) id: String,
     pub(super) amount: i64,
+    pub(super) status: RefundStatus,
+    #[serde(default)]
+    pub(super) metadata: RefundMetadata,
+}
+
+/// What we wrote there, unless the refund was made by hand.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RefundMetadata {
+    #[serde(default)]
+    pub(super) refund_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RefundStatus {
+    Pending,
+    RequiresAction,
+    Succeeded,
+    Failed,
+    Canceled,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refunds {
+    pub(super) data: Vec<Refund>,
 }
 
 #[derive(Debug, Deserialize)]

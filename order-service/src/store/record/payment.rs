@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::contract::checkout::PaymentToken;
 use shared::money::{Currency, Money};
+use uuid::Uuid;
 
 use super::{StoreError, contradiction, time};
-use crate::domain::payment::{NextAction, Payment, PaymentState, Refund, RefundState};
+use crate::domain::payment::{Asked, NextAction, Patience, Payment, PaymentState, Refund, RefundState};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PaymentRecord {
@@ -22,6 +23,13 @@ pub(super) struct PaymentRecord {
     until: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refunds: Vec<RefundRecord>,
+    /// Deadlines that outlive a state: the provider's, that for other tokens, the customer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    silent: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,10 +47,12 @@ enum PaymentStateRecord {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct RefundRecord {
-    key: String,
+    id: Uuid,
     minor: i64,
+    asked: Asked,
     reason: String,
     state: RefundState,
+    at: i64,
 }
 
 impl From<&Payment> for PaymentRecord {
@@ -70,12 +80,17 @@ impl From<&Payment> for PaymentRecord {
                 .refunds
                 .iter()
                 .map(|refund| RefundRecord {
-                    key: refund.key.clone(),
+                    id: refund.id,
                     minor: refund.amount.amount_minor,
+                    asked: refund.asked,
                     reason: refund.reason.clone(),
                     state: refund.state,
+                    at: refund.at.as_millisecond(),
                 })
                 .collect(),
+            silent: payment.patience.unanswered_since.map(Timestamp::as_millisecond),
+            retry: payment.patience.retry_until.map(Timestamp::as_millisecond),
+            act: payment.patience.act_until.map(Timestamp::as_millisecond),
         }
     }
 }
@@ -105,13 +120,26 @@ impl PaymentRecord {
             refunds: self
                 .refunds
                 .into_iter()
-                .map(|refund| Refund {
-                    key: refund.key,
-                    amount: Money::new(refund.minor, currency),
-                    reason: refund.reason,
-                    state: refund.state,
-                })
-                .collect(),
+                .map(|refund| refund.into_refund(currency))
+                .collect::<Result<_, _>>()?,
+            patience: Patience {
+                unanswered_since: self.silent.map(time).transpose()?,
+                retry_until: self.retry.map(time).transpose()?,
+                act_until: self.act.map(time).transpose()?,
+            },
+        })
+    }
+}
+
+impl RefundRecord {
+    fn into_refund(self, currency: Currency) -> Result<Refund, StoreError> {
+        Ok(Refund {
+            id: self.id,
+            amount: Money::new(self.minor, currency),
+            asked: self.asked,
+            reason: self.reason,
+            state: self.state,
+            at: time(self.at)?,
         })
     }
 }
