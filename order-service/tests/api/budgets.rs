@@ -26,7 +26,7 @@ fn assert_cost(answer: &reqwest::Response, round_trips: u32, rcu: &str, wcu: &st
 }
 
 /// The tables' own emulator tells units as DynamoDB does; ministack's figures are not right.
-fn figures_hold() -> bool {
+pub(crate) fn figures_hold() -> bool {
     let cloud = Cloud::for_tests();
     cloud.tables_url() != cloud.ministack_url()
 }

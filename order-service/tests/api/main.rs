@@ -29,3 +29,4 @@ mod seam;
 mod shipping;
 mod together;
 mod tokens;
+mod workflows;

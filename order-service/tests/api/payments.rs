@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use deploy_local::payment_sandbox::{Options, PaymentSandbox};
 use jiff::Timestamp;
-use order_service::clients::payment::{Authorization, Capture, GivenBack, Of, PaymentClient, PaymentError};
+use order_service::clients::payment::{Authorization, Capture, GivenBack, Of, PaymentClient, PaymentError, Refunded};
+use order_service::domain::payment::{Asked, Refund, RefundState};
 use rstest::rstest;
 use secrecy::SecretString;
 use shared::contract::checkout::PaymentToken;
@@ -212,4 +213,84 @@ async fn a_wrong_key_of_ours_is_no_answer_about_the_payment() {
         matches!(refused, Err(PaymentError::Refused { status: 401, .. })),
         "{refused:?}"
     );
+}
+
+fn part(minor: i64) -> Refund {
+    Refund {
+        id: Uuid::new_v4(),
+        amount: Money::new(minor, "USD".parse().unwrap()),
+        asked: Asked::Amount,
+        reason: "a dent".to_owned(),
+        state: RefundState::Pending,
+        at: Timestamp::now(),
+    }
+}
+
+impl Till {
+    /// With its payment captured.
+    async fn captured() -> Self {
+        let till = Self::new();
+        let visa = token("pm_card_visa");
+        till.client.authorize(till.of(None), &visa, 1).await.unwrap();
+        till.client.capture(till.of(None)).await.unwrap();
+        assert_eq!(till.book(), [("succeeded", 1000, 0)]);
+        till
+    }
+}
+
+#[tokio::test]
+async fn however_often_a_refund_is_repeated_it_is_made_once() {
+    let till = Till::captured().await;
+    let (dent, scratch) = (part(300), part(300));
+    for refund in [&dent, &dent, &scratch, &dent] {
+        let answer = till.client.refund(till.of(None), refund).await.unwrap();
+        assert_eq!(answer.outcome, Refunded::Done);
+    }
+    assert_eq!(till.book(), [("succeeded", 1000, 600)]);
+}
+
+#[tokio::test]
+async fn a_refund_that_was_asked_for_a_day_ago_is_found_and_not_made_again() {
+    let till = Till::captured().await;
+    let mut dent = part(300);
+    till.client.refund(till.of(None), &dent).await.unwrap();
+    let intent = till.client.look_up(till.of(None)).await.unwrap().intent.unwrap();
+    // The provider has forgotten the key and would make another one: as under another order's key.
+    let other = OrderId::from_uuid(Uuid::new_v4());
+    let forgotten = Of {
+        order: &other,
+        ..till.of(Some(&intent))
+    };
+    dent.at -= Duration::from_secs(24 * 3600);
+    let found = till.client.refund(forgotten, &dent).await.unwrap();
+    assert_eq!(found.outcome, Refunded::Done);
+    assert_eq!(till.book(), [("succeeded", 1000, 300)]);
+
+    // One that never arrived is made all the same.
+    let mut lost = part(200);
+    lost.at -= Duration::from_secs(24 * 3600);
+    let made = till.client.refund(till.of(Some(&intent)), &lost).await.unwrap();
+    assert_eq!(made.outcome, Refunded::Done);
+    assert_eq!(till.book(), [("succeeded", 1000, 500)]);
+}
+
+#[tokio::test]
+async fn more_than_is_left_is_refused_and_what_left_nothing_is_not() {
+    let till = Till::captured().await;
+    let (whole, more) = (part(1000), part(1));
+    let answer = till.client.refund(till.of(None), &whole).await.unwrap();
+    assert_eq!(answer.outcome, Refunded::Done);
+    let refused = till.client.refund(till.of(None), &more).await.unwrap();
+    assert_eq!(refused.outcome, Refunded::Refused);
+    let too_much = till.client.refund(till.of(None), &part(1001)).await.unwrap();
+    assert_eq!(too_much.outcome, Refunded::Refused);
+    // A payment that was never captured has nothing to give back.
+    let open = Till::new();
+    open.client
+        .authorize(open.of(None), &token("pm_card_visa"), 1)
+        .await
+        .unwrap();
+    let nothing = open.client.refund(open.of(None), &part(1)).await.unwrap();
+    assert_eq!(nothing.outcome, Refunded::Refused);
+    assert_eq!(open.book(), [("requires_capture", 0, 0)]);
 }
