@@ -6,6 +6,7 @@ use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 
 use crate::domain::order::Order;
+use crate::domain::payment::RefundState;
 use crate::domain::state::Status;
 
 static CREATED: LazyLock<Counter<u64>> = LazyLock::new(|| {
@@ -28,6 +29,12 @@ static SETTLE_DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .with_boundaries(vec![
             0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
         ])
+        .build()
+});
+static REFUNDS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.refunds")
+        .with_description("Refunds that a merchant asked for, by outcome: asked, made, refused")
         .build()
 });
 static DELAYED: LazyLock<Counter<u64>> = LazyLock::new(|| {
@@ -53,6 +60,17 @@ pub(crate) fn created(order: &Order) {
 pub(crate) fn changed(before: &Order, after: &Order) {
     if before.state.status() != after.state.status() {
         settled_as(after);
+    }
+    for refund in &after.payment.refunds {
+        let was = before.payment.refund_of(refund.id).map(|refund| refund.state);
+        if was != Some(refund.state) {
+            let outcome = match refund.state {
+                RefundState::Pending => "asked",
+                RefundState::Done => "made",
+                RefundState::Refused => "refused",
+            };
+            REFUNDS.add(1, &[KeyValue::new("outcome", outcome)]);
+        }
     }
 }
 

@@ -121,10 +121,11 @@ pub struct Refund {
 }
 
 /// How much of what is left a refund was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
     /// An amount.
+    #[default]
     Amount,
     /// All that was left.
     Rest,
@@ -177,8 +178,9 @@ pub enum PaymentRefusal {
 
 /// Tokens that one order may try.
 const MAX_ATTEMPTS: u16 = 10;
-/// Refunds of one order, refused ones too: they are kept with it for ever.
-pub const MAX_REFUNDS: usize = 50;
+/// Refunds of one order, refused ones too. They are kept with it for ever, and the longest reasons of all
+/// of them, on the timeline and in events too, leave its item below DynamoDB's 400 KB.
+pub const MAX_REFUNDS: usize = 30;
 
 impl Payment {
     /// Of an order that costs `total` and is paid with `token`, if with any.

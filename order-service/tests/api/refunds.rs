@@ -333,6 +333,30 @@ async fn a_cancellation_waits_for_the_refunds_before_it() {
 }
 
 #[tokio::test]
+async fn an_order_has_so_many_refunds_and_no_more() {
+    let (shop, service) = Shop::with_service().await;
+    let id = confirmed(&shop, &service).await;
+    for n in 0..30 {
+        let made = refund(&service, &id, &format!("key-{n}"), &part(1)).await;
+        assert_eq!(made.status, 201, "{:#}", made.body);
+    }
+    let refused = refund(&service, &id, "one-more", &part(1)).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (409, &json!("too_many_refunds"))
+    );
+    let known = refund(&service, &id, "key-0", &part(1)).await;
+    assert_eq!((known.status, known.replayed), (201, true));
+    let path = format!("/v1/orders/{}/cancel", id.as_str().unwrap());
+    let cancel = service
+        .post(&path, &merchant())
+        .json(&json!({"reason": "all of it, then"}));
+    assert_eq!(cancel.send().await.unwrap().status(), 200);
+    service.settles(&shop, &merchant(), &id).await;
+    assert_eq!(shop.paid(&id), [("succeeded", 1000, 1000)]);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_refund_is_said_at_once() {
     let (shop, service) = Shop::with_service().await;
     let id = confirmed(&shop, &service).await;

@@ -47,12 +47,20 @@ enum PaymentStateRecord {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct RefundRecord {
-    id: Uuid,
+    /// Its id; the release before calls it so.
+    key: Uuid,
     minor: i64,
-    asked: Asked,
     reason: String,
     state: RefundState,
+    #[serde(default, skip_serializing_if = "is_amount")]
+    asked: Asked,
+    /// The release before drops it: then it is as old as can be, and looked for before it is made.
+    #[serde(default)]
     at: i64,
+}
+
+fn is_amount(asked: &Asked) -> bool {
+    *asked == Asked::Amount
 }
 
 impl From<&Payment> for PaymentRecord {
@@ -80,7 +88,7 @@ impl From<&Payment> for PaymentRecord {
                 .refunds
                 .iter()
                 .map(|refund| RefundRecord {
-                    id: refund.id,
+                    key: refund.id,
                     minor: refund.amount.amount_minor,
                     asked: refund.asked,
                     reason: refund.reason.clone(),
@@ -134,7 +142,7 @@ impl PaymentRecord {
 impl RefundRecord {
     fn into_refund(self, currency: Currency) -> Result<Refund, StoreError> {
         Ok(Refund {
-            id: self.id,
+            id: self.key,
             amount: Money::new(self.minor, currency),
             asked: self.asked,
             reason: self.reason,
