@@ -1,10 +1,12 @@
 //! Who gets through to a service, and what the service hears of them.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::testing::Issuer;
 
-use crate::harness::{Edge, problem};
+use crate::harness::{DEADLINE, Edge, Setup, problem};
 
 const GUEST: &str = "/v1/baskets/g_0123456789abcdef0123456789abcdef";
 
@@ -202,4 +204,71 @@ async fn forged_headers_of_identity_and_routing_do_not_get_through() {
     }
     assert!(!seen.header("x-forwarded-for").unwrap().contains("203.0.113.9"));
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()));
+}
+
+/// A pool changes its key like this: the new one is there, then used, and the old one goes when its last token has ended.
+#[tokio::test]
+async fn keys_come_and_go_without_a_restart() {
+    let edge = Setup::usual()
+        .settings(|settings| settings.jwks_url = settings.collector.clone().unwrap().join("/keys").unwrap())
+        .text(|text| text.replace("cache_duration: 60s", "cache_duration: 1s"))
+        .start()
+        .await;
+    let (old, new) = (Issuer::shared(), Issuer::start("key-2"));
+    let published = async |issuer: &Issuer| -> Vec<Value> {
+        let url = issuer.settings().auth_jwks_url;
+        let keys: Value = crate::harness::client()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        keys["keys"].as_array().unwrap().clone()
+    };
+    let (old_keys, new_keys) = (published(old).await, published(&new).await);
+    let claims = old.claims("customer-1", &[]);
+    let (by_old, by_new) = (old.sign(&claims), new.sign(&claims));
+    for (keys, accepted) in [
+        (old_keys.clone(), [200, 401]),
+        ([old_keys, new_keys.clone()].concat(), [200, 200]),
+        (new_keys, [401, 200]),
+    ] {
+        edge.collector.publish(json!({ "keys": keys }));
+        let began = Instant::now();
+        loop {
+            let mut statuses = Vec::new();
+            for token in [&by_old, &by_new] {
+                let answer = edge.get("/v1/orders").bearer_auth(token).send().await.unwrap();
+                statuses.push(answer.status().as_u16());
+            }
+            if statuses == accepted {
+                break;
+            }
+            assert!(began.elapsed() < DEADLINE, "{statuses:?} instead of {accepted:?}");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn neither_another_algorithm_nor_none_makes_a_token() {
+    let edge = Edge::start().await;
+    let issuer = Issuer::shared();
+    let token = issuer.customer("customer-1");
+    let [header, claims, signature] = <[&str; 3]>::try_from(token.split('.').collect::<Vec<_>>()).unwrap();
+    // {"alg":"none"}, {"alg":"HS256","kid":"key-1"}
+    let (none, symmetric) = ("eyJhbGciOiJub25lIn0", "eyJhbGciOiJIUzI1NiIsImtpZCI6ImtleS0xIn0");
+    for forged in [
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        format!("{symmetric}.{claims}.{signature}"),
+        format!("{header}.{claims}."),
+        format!("{header}.{claims}"),
+    ] {
+        let refused = problem(edge.get("/v1/orders").bearer_auth(&forged).send().await.unwrap()).await;
+        assert_eq!(refused.status, 401, "{forged}");
+    }
+    assert_eq!(edge.reached_services(), 0);
 }

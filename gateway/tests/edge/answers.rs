@@ -182,4 +182,7 @@ async fn neither_logs_nor_spans_hold_queries_tokens_or_basket_ids() {
         assert!(!log.contains(secret), "{log}");
         assert!(!spans.contains(secret), "{spans}");
     }
+    assert!(log.contains("\"client.network\":\"127.0.0.0/24\""), "{log}");
+    assert!(!log.contains("127.0.0.1"), "{log}");
+    assert!(spans.contains("127.0.0.0/24"), "{spans}");
 }

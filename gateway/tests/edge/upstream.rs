@@ -10,7 +10,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, Data, PayloadConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use futures_util::stream::{self, StreamExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A server on loopback.
 pub(crate) struct Upstream {
@@ -32,6 +32,7 @@ pub(crate) struct Seen {
 struct State {
     seen: Vec<Seen>,
     failures: usize,
+    keys: Value,
 }
 
 /// Larger than any body that the gateway lets through whole.
@@ -54,6 +55,8 @@ impl Upstream {
                         .route("/readyz", web::get().to(HttpResponse::Ok))
                         .route("/v1/products/import", web::post().to(line_by_line))
                         .route("/v1/orders/{id}/events", web::get().to(events))
+                        .route("/v1/orders/admin/reconciliation", web::get().to(reconciliation))
+                        .route("/keys", web::get().to(keys))
                         .route("/v1/orders/admin/reconciliation", web::get().to(events))
                         .route("/v1/baskets/me/silence", web::to(silence))
                         .default_service(web::to(echo))
@@ -92,6 +95,11 @@ impl Upstream {
     /// Answers the next so many requests with 503.
     pub(crate) fn fail_next(&self, requests: usize) {
         self.state.lock().unwrap().failures = requests;
+    }
+
+    /// Answers `/keys` with these from now on.
+    pub(crate) fn publish(&self, keys: Value) {
+        self.state.lock().unwrap().keys = keys;
     }
 
     /// Closes its port.
@@ -148,6 +156,18 @@ async fn events() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(first.chain(stream::pending()))
+}
+
+/// One line, and then nothing.
+async fn reconciliation() -> HttpResponse {
+    let first = stream::once(async { Ok::<_, actix_web::Error>(Bytes::from_static(b"{\"orders\":1}\n")) });
+    HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .streaming(first.chain(stream::pending()))
+}
+
+async fn keys(state: Data<Arc<Mutex<State>>>) -> HttpResponse {
+    HttpResponse::Ok().json(&state.lock().unwrap().keys)
 }
 
 /// No answer.
