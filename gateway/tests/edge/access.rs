@@ -272,3 +272,21 @@ async fn neither_another_algorithm_nor_none_makes_a_token() {
     }
     assert_eq!(edge.reached_services(), 0);
 }
+
+#[tokio::test]
+async fn a_route_that_nobody_thought_about_is_open_to_nobody() {
+    let edge = Edge::start_changed(|text| {
+        let before = "                        - name: none\n";
+        let added = "                        - name: added\n                          match: { prefix: /v2 }\n                          \
+                     route: { cluster: orders }\n";
+        text.replace(before, &format!("{added}{before}"))
+    })
+    .await;
+    let issuer = Issuer::shared();
+    assert_eq!(edge.get("/v2/orders").send().await.unwrap().status(), 401);
+    for token in [issuer.customer("customer-1"), issuer.merchant(), issuer.admin()] {
+        let refused = edge.get("/v2/orders").bearer_auth(token).send().await.unwrap();
+        assert_eq!(problem(refused).await.status, 403);
+    }
+    assert_eq!(edge.reached_services(), 0);
+}

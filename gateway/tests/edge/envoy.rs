@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -37,11 +36,6 @@ impl Envoy {
             .spawn()
             .unwrap();
         Self { process, folder }
-    }
-
-    /// A folder that goes when it does.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub(crate) fn access_log(&self) -> String {

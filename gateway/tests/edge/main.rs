@@ -10,13 +10,16 @@
 mod access;
 mod answers;
 mod browser;
+mod calm;
 mod configuration;
 mod envoy;
 mod harness;
+mod http1;
 mod http2;
 mod limits;
 mod paths;
 mod replicas;
+mod restart;
 mod retries;
 mod streams;
 mod tls;

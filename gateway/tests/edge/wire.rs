@@ -91,7 +91,8 @@ impl Certificates {
     }
 }
 
-fn free_port() -> SocketAddr {
+/// Free for TCP and UDP, for the moment.
+pub(crate) fn free_port() -> SocketAddr {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
@@ -143,6 +144,11 @@ impl Http2 {
             })
         };
         tokio::time::timeout(DEADLINE, exchange).await.unwrap()
+    }
+
+    /// Whether a further request may be sent.
+    pub(crate) async fn is_open(&self) -> bool {
+        self.0.clone().ready().await.is_ok()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, h2::Error> {
