@@ -32,12 +32,7 @@ async fn what_could_be_read_in_two_ways_is_refused() {
             "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n".to_owned(),
         ),
         ("a space before the colon", "content-length : 4\r\n\r\nabcd".to_owned()),
-        (
-            "a folded header",
-            "x-a: 1\r\n transfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
-        ),
         ("a zero byte", "x-a: 1\0\r\n\r\n".to_owned()),
-        ("a bare return", "x-a: 1\rtransfer-encoding: chunked\r\n\r\n".to_owned()),
         ("a header without a name", ": 1\r\n\r\n".to_owned()),
         ("a second host", "host: evil\r\n\r\n".to_owned()),
         (
@@ -52,13 +47,30 @@ async fn what_could_be_read_in_two_ways_is_refused() {
         let answer = edge
             .raw(&format!("POST /v1/baskets HTTP/1.1\r\nhost: shop\r\n{request}"))
             .await;
-        assert!(
-            answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.1 501 "),
-            "{what}: {answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{what}: {answer}");
         assert!(answer.contains("\r\nconnection: close\r\n"), "{what}: {answer}");
     }
     assert_eq!(edge.reached_services(), 0);
+}
+
+/// Envoy puts a folded one together, and leaves out a return that ends no line.
+#[tokio::test]
+async fn a_header_that_is_broken_in_two_stays_one_header() {
+    let edge = Edge::start().await;
+    for (broken, whole) in [
+        ("x-a: 1\r\n x-user: admin", "1 x-user: admin"),
+        ("x-a: 1\rx-user: admin", "1x-user: admin"),
+    ] {
+        let request = format!("POST /v1/baskets HTTP/1.1\r\nhost: shop\r\n{broken}\r\ncontent-length: 0\r\n\r\n");
+        assert!(edge.raw(&request).await.starts_with("HTTP/1.1 200 "), "{broken:?}");
+        let seen = edge.baskets.only();
+        assert_eq!(
+            (seen.header("x-a"), seen.header("x-user")),
+            (Some(whole), None),
+            "{broken:?}"
+        );
+        edge.baskets.forget();
+    }
 }
 
 #[tokio::test]
