@@ -1,5 +1,6 @@
 //! The verbs of `cargo local`. What they do is in the modules beside; here is how they are asked for.
 
+mod chaos;
 mod detach;
 mod logs;
 mod reconcile;
@@ -64,6 +65,10 @@ enum Verb {
     },
     /// Hold stock, orders, checkouts and payments against each other: exits 1 where they differ, 2 where it cannot say
     Reconcile,
+    /// Have customers buy while everything goes wrong, in a system of its own, and hold the outcome against the invariants
+    ///
+    /// Ends with 0 where all of them hold, with 1 where one is broken, with 2 where it could not be carried out.
+    Chaos(chaos::Chaos),
     /// Remove all data: tables, users, payments, logs
     Reset {
         /// Do not ask
@@ -182,6 +187,7 @@ fn tell(error: &anyhow::Error) {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let named = arguments.data.is_some();
     let folder = match arguments.data {
         // A detached start changes nothing of where it is, but messages are read elsewhere.
         Some(path) => Folder::new(std::path::absolute(path)?),
@@ -195,6 +201,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Logs { part, follow, lines } => logs::show(&folder, part.as_deref(), lines, follow).await?,
         Verb::Token { user } => print(token(&folder, &user).await?),
         Verb::Reconcile => return Ok(reconcile::run(&folder).await),
+        Verb::Chaos(asked) => return Ok(chaos::chaos(named.then_some(folder), asked).await),
         Verb::Reset { yes } => reset(&folder, yes).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod catalog;
+pub mod chaos;
 pub mod cli;
 pub mod cloud;
 pub mod compile;

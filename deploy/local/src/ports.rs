@@ -69,6 +69,14 @@ impl Ports {
         Ok(Self { parts, admin })
     }
 
+    /// Wishes for exactly these, for whoever has to know them before the system starts.
+    pub(crate) fn as_wishes(&self) -> Wishes {
+        Wishes {
+            parts: self.parts.clone(),
+            admin: Some(self.admin),
+        }
+    }
+
     pub(crate) fn of(&self, part: Part) -> u16 {
         self.parts.get(&part).copied().unwrap_or_else(|| part.usual_port())
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, select_all};
+use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
 use crate::console::say;
@@ -200,6 +201,31 @@ impl System {
             }
             Part::Tables | Part::Payments => bail!("{part} runs as long as the system does"),
         }
+    }
+
+    /// Has a part hang, as a machine does that has no time for it: it holds its connections and answers nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is no process of its own.
+    pub fn pause(&self, part: Part) -> anyhow::Result<()> {
+        self.signal(part, Signal::STOP)
+    }
+
+    /// Has a part that hangs go on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is no process of its own.
+    pub fn resume(&self, part: Part) -> anyhow::Result<()> {
+        self.signal(part, Signal::CONT)
+    }
+
+    fn signal(&self, part: Part, signal: Signal) -> anyhow::Result<()> {
+        let process = self.processes.get(&part);
+        let process = process.with_context(|| format!("{part} does not run as a process of its own"))?;
+        process.identity().signal(signal);
+        Ok(())
     }
 
     /// Waits until a part ends by itself, and says which, and how. It is then left out.

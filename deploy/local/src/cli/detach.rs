@@ -20,7 +20,7 @@ pub(super) async fn up(folder: &Folder, options: Up) -> anyhow::Result<()> {
     let began = Instant::now();
     up::check(folder, &options.wishes()).await?;
     // Here rather than there, for cargo's progress is for a terminal.
-    let binaries = up::binaries(&options).await?;
+    let binaries = up::binaries(options.binaries.as_deref(), options.release).await?;
     fs::create_dir_all(folder.logs())?;
     let log = folder.log(LOG);
     let output = File::create(&log)?;

@@ -1,6 +1,6 @@
 //! `up`: build, start, say where everything is, and watch until somebody stops it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,7 +43,7 @@ async fn start(folder: Folder, up: Up) -> anyhow::Result<System> {
     let options = Options {
         folder,
         ports: up.wishes(),
-        binaries: binaries(&up).await?,
+        binaries: binaries(up.binaries.as_deref(), up.release).await?,
         catalog: if up.no_catalog { Catalog::Empty } else { Catalog::Demo },
         settings: up.settings.into_iter().collect(),
         progress: Progress::Shown,
@@ -59,11 +59,11 @@ pub(super) async fn check(folder: &Folder, wishes: &Wishes) -> anyhow::Result<()
 }
 
 /// Builds the services unless they are there.
-pub(super) async fn binaries(up: &Up) -> anyhow::Result<PathBuf> {
-    if let Some(folder) = &up.binaries {
+pub(super) async fn binaries(built: Option<&Path>, release: bool) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = built {
         return Ok(std::path::absolute(folder)?);
     }
-    let profile = if up.release { Profile::Release } else { Profile::Local };
+    let profile = if release { Profile::Release } else { Profile::Local };
     say("building the services");
     let began = Instant::now();
     let folder = compile::services(profile).await?;

@@ -85,7 +85,7 @@ impl System {
     }
 
     /// Ministack writes its state at a clean stop only: with one now, a crash later loses no user and no queue.
-    async fn save_stacks(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn save_stacks(&mut self) -> anyhow::Result<()> {
         if let Some(ministack) = self.ministack.take() {
             ministack.stop().await?;
         }
