@@ -191,7 +191,9 @@ impl Chaos {
         }
         let body = with_token(json!({"shipping_address": address()}), workflow.token);
         let request = session.http().post(format!("{basket}/checkout")).json(&body);
-        let answer = session.ask(request.header("Idempotency-Key", workflow.name)).await?;
+        let answer = session
+            .ask(request.header("Idempotency-Key", workflow.name.replace(' ', "-")))
+            .await?;
         Ok(answer
             .text("/order_id")
             .with_context(|| answer.body.to_string())?
@@ -206,7 +208,9 @@ impl Chaos {
             .http()
             .post(format!("{}/v1/orders", self.shop.gateway))
             .json(&body);
-        let answer = session.ask(request.header("Idempotency-Key", workflow.name)).await?;
+        let answer = session
+            .ask(request.header("Idempotency-Key", workflow.name.replace(' ', "-")))
+            .await?;
         Ok(answer.text("/id").with_context(|| answer.body.to_string())?.to_owned())
     }
 

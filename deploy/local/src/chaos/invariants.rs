@@ -367,9 +367,17 @@ impl Evidence<'_> {
 
     /// A service that is away delays orders, and fails none.
     fn failed(&self) -> Verdict {
-        let others = self.world.orders.iter().filter(|(_, order)| order.status != "confirmed");
+        let others = self
+            .world
+            .orders
+            .iter()
+            .filter(|(_, order)| order.status != "confirmed");
         let findings: Vec<_> = others.map(|(id, order)| format!("{id} is {}", order.status)).collect();
-        verdict("0 failed", format!("{} orders confirmed", self.confirmed().count()), findings)
+        verdict(
+            "0 failed",
+            format!("{} orders confirmed", self.confirmed().count()),
+            findings,
+        )
     }
 
     /// Exactly as many orders as there were pieces.

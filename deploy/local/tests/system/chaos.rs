@@ -49,11 +49,17 @@ async fn sixty_orders_through_a_storm_are_neither_lost_nor_doubled_nor_oversold(
     // It was a storm, and not a calm that proves nothing.
     let ended: usize = report.outcomes.values().sum();
     assert_eq!(ended, 60, "{report}");
-    assert!(report.outcomes["confirmed"] > 20 && report.outcomes["failed"] > 0, "{report}");
+    assert!(
+        report.outcomes["confirmed"] > 20 && report.outcomes["failed"] > 0,
+        "{report}"
+    );
     assert!(report.faults.values().sum::<u64>() > 100, "{report}");
     let done = &report.disturbances;
     assert!(done["queues emptied"] == 1 && done["ministack killed"] == 1, "{report}");
-    let kills: usize = Part::SERVICES.iter().filter_map(|part| done.get(&format!("{part} killed"))).sum();
+    let kills: usize = Part::SERVICES
+        .iter()
+        .filter_map(|part| done.get(&format!("{part} killed")))
+        .sum();
     assert!(kills >= 3, "{report}");
 }
 
@@ -61,8 +67,15 @@ async fn sixty_orders_through_a_storm_are_neither_lost_nor_doubled_nor_oversold(
 async fn a_product_service_that_hangs_delays_orders_and_fails_none_and_baskets_stay_readable() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let report = run(Scene::Pause, 40, 10).await;
-    assert_eq!(report.outcomes, BTreeMap::from([("confirmed".to_owned(), 40)]), "{report}");
-    assert!(report.verdicts.iter().any(|verdict| verdict.name == "baskets readable"), "{report}");
+    assert_eq!(
+        report.outcomes,
+        BTreeMap::from([("confirmed".to_owned(), 40)]),
+        "{report}"
+    );
+    assert!(
+        report.verdicts.iter().any(|verdict| verdict.name == "baskets readable"),
+        "{report}"
+    );
     assert!(report.seconds >= 8, "{report}");
 }
 
@@ -87,11 +100,26 @@ async fn what_nobody_ordered_is_noticed() {
 
     let gateway = chaos.system().url(Part::Gateway);
     capture(&chaos.system().url(Part::Payments), &folder).await;
-    lose_a_piece(&gateway, &chaos.goods()[0], &chaos.system().token("merchant").await.unwrap()).await;
-    order(&gateway, &chaos.goods()[0], &chaos.system().customer("shopper-0").await.unwrap()).await;
+    lose_a_piece(
+        &gateway,
+        &chaos.goods()[0],
+        &chaos.system().token("merchant").await.unwrap(),
+    )
+    .await;
+    order(
+        &gateway,
+        &chaos.goods()[0],
+        &chaos.system().customer("shopper-0").await.unwrap(),
+    )
+    .await;
     let report = chaos.judge(Duration::ZERO).await.unwrap();
     assert!(!report.holds(), "{report}");
-    let broken: Vec<_> = report.verdicts.iter().filter(|verdict| !verdict.holds()).map(|verdict| verdict.name).collect();
+    let broken: Vec<_> = report
+        .verdicts
+        .iter()
+        .filter(|verdict| !verdict.holds())
+        .map(|verdict| verdict.name)
+        .collect();
     for name in ["0 doubled", "0 oversold", "0 charged without an order or a refund"] {
         assert!(broken.contains(&name), "{name} is not among {broken:?}: {report}");
     }
@@ -101,7 +129,8 @@ async fn what_nobody_ordered_is_noticed() {
 
 /// A payment that belongs to no order.
 async fn capture(payments: &str, folder: &Folder) {
-    let secrets: Value = serde_json::from_slice(&fs::read(Path::new(folder.path()).join("secrets.json")).unwrap()).unwrap();
+    let secrets: Value =
+        serde_json::from_slice(&fs::read(Path::new(folder.path()).join("secrets.json")).unwrap()).unwrap();
     let form = [
         ("amount", "1999"),
         ("currency", "usd"),
@@ -110,7 +139,11 @@ async fn capture(payments: &str, folder: &Folder) {
         ("payment_method_types[]", "card"),
     ];
     let create = http().post(format!("{payments}/v1/payment_intents")).form(&form);
-    let answer = create.bearer_auth(secrets["payment_key"].as_str().unwrap()).send().await.unwrap();
+    let answer = create
+        .bearer_auth(secrets["payment_key"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
     let (status, body) = (answer.status(), answer.text().await.unwrap());
     assert_eq!(status, StatusCode::OK, "{body}");
 }
@@ -120,7 +153,10 @@ async fn lose_a_piece(gateway: &str, product: &str, merchant: &str) {
     let url = format!("{gateway}/v1/products/{product}");
     let found: Value = http().get(&url).send().await.unwrap().json().await.unwrap();
     let on_hand = found["stock"]["available"].as_u64().unwrap() - 1;
-    let count = http().put(format!("{url}/stock")).bearer_auth(merchant).header("If-Match", "*");
+    let count = http()
+        .put(format!("{url}/stock"))
+        .bearer_auth(merchant)
+        .header("If-Match", "*");
     let counted = count.json(&json!({"on_hand": on_hand})).send().await.unwrap();
     assert!(counted.status().is_success(), "{counted:?}");
 }
@@ -134,6 +170,11 @@ async fn order(gateway: &str, product: &str, customer: &str) {
         "shipping_address": {"name": "A", "line1": "1 Main Street", "city": "S", "postal_code": "1", "country": "US"},
     });
     let create = http().post(format!("{gateway}/v1/orders")).bearer_auth(customer);
-    let created = create.header("Idempotency-Key", "behind-your-back").json(&body).send().await.unwrap();
+    let created = create
+        .header("Idempotency-Key", "behind-your-back")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(created.status(), StatusCode::CREATED);
 }
