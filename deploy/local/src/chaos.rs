@@ -61,7 +61,7 @@ use crate::console::say;
 use crate::instance::Folder;
 use crate::ports::{Ports, Wishes};
 use crate::system::{Catalog, Options as SystemOptions, Progress};
-use crate::{Part, System, loopback, reconcile};
+use crate::{Part, System, loopback, users};
 
 /// Users made, and asked, at once.
 const SIGN_INS_AT_ONCE: usize = 4;
@@ -146,11 +146,12 @@ impl Chaos {
         let ledger = Arc::new(Ledger::default());
         let ports = Ports::choose(&Wishes::any())?;
         let wires = wires(&ports, &weather, &ledger).await?;
-        let mut system = System::start(SystemOptions {
+        let system = System::start(SystemOptions {
             folder: options.folder.clone(),
             ports: ports.as_wishes(),
             binaries: options.binaries.clone(),
             catalog: Catalog::Empty,
+            customers: (0..plan.customers.len()).map(name).collect(),
             settings: settings(&wires),
             progress: options.progress,
         })
@@ -171,9 +172,7 @@ impl Chaos {
         let merchant = Arc::new(merchant);
         let gateway = system.url(Part::Gateway);
         let goods = stock(&gateway, &merchant, &plan).await?;
-        let sessions = sign_in(&system, &desk, &plan).await?;
-        // A killed ministack forgets what it did not write down at a clean stop: the customers are not to be among that.
-        system.save_stacks().await?;
+        let sessions = sign_in(&desk, &plan).await?;
         let shop = Shop {
             gateway,
             plan: Arc::clone(&plan),
@@ -252,28 +251,11 @@ impl Chaos {
             };
             let mut verdicts = evidence.judge();
             verdicts.extend(self.notes.iter().cloned());
-            verdicts.push(self.reconciled().await?);
             if verdicts.iter().all(Verdict::holds) || Instant::now() > deadline {
                 return Ok(self.report(verdicts));
             }
             sleep(JUDGE_AGAIN_AFTER).await;
         }
-    }
-
-    /// What the system's own reconciliation says.
-    async fn reconciled(&self) -> anyhow::Result<Verdict> {
-        let admin = self.system.token("admin").await?;
-        let report = reconcile::run(&self.shop.gateway, &admin, |_| {}).await;
-        let report = report.context("the reconciliation")?;
-        let mut findings: Vec<_> = report.drifts.iter().map(ToString::to_string).collect();
-        if !report.is_clean() && findings.is_empty() {
-            findings.push(format!("not completed: {}", report.summary));
-        }
-        Ok(Verdict {
-            name: "reconciliation clean",
-            figures: report.summary.counts.to_string(),
-            findings,
-        })
     }
 
     /// The system, for a test to look at or to tamper with.
@@ -300,6 +282,11 @@ impl Chaos {
             say(line);
         }
     }
+}
+
+/// What the customer of this number signs in as.
+fn name(number: usize) -> String {
+    format!("shopper-{number}")
 }
 
 /// One for each thing that the services lean on.
@@ -370,10 +357,10 @@ async fn stock(gateway: &str, merchant: &Session, plan: &Plan) -> anyhow::Result
     Ok(ids)
 }
 
-async fn sign_in(system: &System, desk: &Desk, plan: &Plan) -> anyhow::Result<Vec<Arc<Session>>> {
+async fn sign_in(desk: &Desk, plan: &Plan) -> anyhow::Result<Vec<Arc<Session>>> {
     let customers = stream::iter(0..plan.customers.len()).map(|number| async move {
-        let name = format!("shopper-{number}");
-        let token = system.customer(&name).await?;
+        let name = name(number);
+        let token = users::sign_in(&desk.cognito, &desk.client_id, &name).await?;
         let dice = Dice::of(plan.seed, "patience", u64::try_from(number).unwrap_or(0));
         anyhow::Ok(Arc::new(desk.session(name, token, dice)))
     });

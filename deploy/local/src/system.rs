@@ -44,6 +44,8 @@ pub struct Options {
     pub binaries: PathBuf,
     /// What is in the shop at first.
     pub catalog: Catalog,
+    /// Further customers, beside the demo users: written down with them, so that ministack knows them after a crash too.
+    pub customers: Vec<String>,
     /// Settings for the services beside, and stronger than, those that are derived.
     pub settings: BTreeMap<String, String>,
     /// Who is told how far it is.

@@ -5,11 +5,15 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::DisplayErrorContext;
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, AuthFlowType, MessageActionType};
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::stacks::Change;
 
 /// Everybody's: the same on each laptop, and good for nothing else.
 const PASSWORD: &str = "local demo password";
+
+/// Customers made at once.
+const AT_ONCE: usize = 4;
 
 /// Somebody who can sign in to a local system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,16 @@ pub const USERS: [User<'static>; 4] = [
 /// Makes those that are not there.
 pub(crate) async fn make(client: &Client, pool: &str) -> anyhow::Result<Change> {
     let made = try_join_all(USERS.iter().map(|user| make_one(client, pool, user))).await?;
+    Ok(made.into_iter().max().unwrap_or(Change::None))
+}
+
+/// Makes those further customers that are not there, a few at a time.
+pub(crate) async fn make_customers(client: &Client, pool: &str, names: &[String]) -> anyhow::Result<Change> {
+    let customers = stream::iter(names).map(|name| async move {
+        let customer = User { name, group: None };
+        make_one(client, pool, &customer).await
+    });
+    let made: Vec<_> = customers.buffer_unordered(AT_ONCE).try_collect().await?;
     Ok(made.into_iter().max().unwrap_or(Change::None))
 }
 

@@ -45,6 +45,7 @@ async fn start(folder: Folder, up: Up) -> anyhow::Result<System> {
         ports: up.wishes(),
         binaries: binaries(up.binaries.as_deref(), up.release).await?,
         catalog: if up.no_catalog { Catalog::Empty } else { Catalog::Demo },
+        customers: Vec::new(),
         settings: up.settings.into_iter().collect(),
         progress: Progress::Shown,
     };

@@ -61,6 +61,12 @@ impl System {
             ));
         }
         let users = users::make(&deployment.cognito(), deployment.setting("USER_POOL_ID")?).await?;
+        let customers = users::make_customers(
+            &deployment.cognito(),
+            deployment.setting("USER_POOL_ID")?,
+            &self.options.customers,
+        )
+        .await?;
         let topic = deployment.setting("NOTIFICATION_TOPIC_ARN")?;
         let mailbox = mail::subscribe(&Client::new(&deployment.sdk_config().await), PREFIX, topic).await?;
         let queue = mailbox
@@ -69,7 +75,7 @@ impl System {
             .context("the mailbox has no queue")?
             .clone();
         self.instance.shop_client_id = Some(deployment.setting("SHOP_CLIENT_ID")?.to_owned());
-        let change = deployment.changed().max(users).max(mailbox.change);
+        let change = deployment.changed().max(users).max(customers).max(mailbox.change);
         if change == Change::Made {
             self.save_stacks().await?;
         }
@@ -85,7 +91,7 @@ impl System {
     }
 
     /// Ministack writes its state at a clean stop only: with one now, a crash later loses no user and no queue.
-    pub(crate) async fn save_stacks(&mut self) -> anyhow::Result<()> {
+    async fn save_stacks(&mut self) -> anyhow::Result<()> {
         if let Some(ministack) = self.ministack.take() {
             ministack.stop().await?;
         }

@@ -59,6 +59,7 @@ pub(crate) async fn system(folder: &Folder, catalog: Catalog) -> System {
         ports: Wishes::any(),
         binaries: binaries().to_owned(),
         catalog,
+        customers: Vec::new(),
         settings: BTreeMap::from(settings),
         progress: Progress::Hidden,
     };
