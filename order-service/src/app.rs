@@ -24,12 +24,15 @@ use tracing_actix_web::TracingLogger;
 use utoipa::OpenApi;
 use utoipa_actix_web::AppExt;
 
+use crate::clients::basket::BasketClient;
+use crate::clients::inventory::InventoryClient;
 use crate::clients::payment::PaymentClient;
 use crate::clients::product::ProductClient;
 use crate::config::Settings;
 use crate::fulfil::{Fulfilment, Pace, Peers};
 use crate::http::{self, Contract, Desk};
 use crate::intake::Intake;
+use crate::reconcile::Reconciliation;
 use crate::store::Store;
 use crate::sweeper;
 
@@ -100,7 +103,8 @@ impl Application {
         let port = listener.local_addr()?.port();
         let verifier = Verifier::new(settings.common.auth.clone(), outgoing.http.clone());
         let readiness = readiness(&fulfilment, &queue);
-        let server = serve(listener, &settings, desk, verifier, readiness)?;
+        let reconciliation = reconciliation(&settings, outgoing, aws, &stop);
+        let server = serve(listener, &settings, desk, reconciliation, verifier, readiness)?;
         Ok(Self {
             port,
             server,
@@ -180,19 +184,40 @@ fn peers(settings: &Settings, outgoing: &Outgoing, aws: &Aws) -> Peers {
         token,
         Duration::from_millis(settings.product_timeout_ms),
     );
+    Peers {
+        store: Store::new(aws.dynamodb(), settings.orders_table.clone()),
+        products: Arc::new(products),
+        payments: payments(settings, outgoing),
+        publisher: Publisher::new(aws.eventbridge(), settings.common.event_bus.clone()),
+    }
+}
+
+fn payments(settings: &Settings, outgoing: &Outgoing) -> PaymentClient {
     let payment = &settings.payment;
-    let payments = PaymentClient::new(
+    PaymentClient::new(
         payment.payment_url.clone(),
         outgoing.http.clone(),
         payment.payment_key.clone(),
         Duration::from_millis(payment.payment_timeout_ms),
         payment.payment_return_url.clone(),
-    );
-    Peers {
+    )
+}
+
+/// A page of everything looks at up to 10,000 items, which takes longer than what orders wait for.
+const LISTS_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn reconciliation(settings: &Settings, outgoing: &Outgoing, aws: &Aws, stop: &CancellationToken) -> Reconciliation {
+    let http = || outgoing.http.clone();
+    let token = Arc::new(ServiceToken::new(settings.service_token.clone(), http()));
+    let products = settings.product_service_url.clone();
+    let baskets = settings.basket_service_url.clone();
+    Reconciliation {
         store: Store::new(aws.dynamodb(), settings.orders_table.clone()),
-        products: Arc::new(products),
-        payments,
-        publisher: Publisher::new(aws.eventbridge(), settings.common.event_bus.clone()),
+        inventory: InventoryClient::new(products, http(), Arc::clone(&token), LISTS_TIMEOUT),
+        baskets: baskets.map(|url| BasketClient::new(url, http(), token, LISTS_TIMEOUT)),
+        payments: payments(settings, outgoing),
+        stopping: stop.clone(),
+        one: Reconciliation::one_at_a_time(),
     }
 }
 
@@ -219,14 +244,16 @@ fn serve(
     listener: TcpListener,
     settings: &Settings,
     desk: Desk,
+    reconciliation: Reconciliation,
     verifier: Verifier,
     readiness: Readiness,
 ) -> anyhow::Result<Server> {
     let api = contract();
     let edge = web::Data::new(Edge::new(&api, http::KEYED, settings.common.expose_capacity));
     let docs = web::Data::new(Docs::new(&api)?);
-    let (desk, verifier, readiness) = (
+    let (desk, reconciliation, verifier, readiness) = (
         web::Data::new(desk),
+        web::Data::new(reconciliation),
         web::Data::new(verifier),
         web::Data::new(readiness),
     );
@@ -238,6 +265,7 @@ fn serve(
             .app_data(edge.clone())
             .app_data(docs.clone())
             .app_data(desk.clone())
+            .app_data(reconciliation.clone())
             .app_data(verifier.clone())
             .app_data(readiness.clone())
             .configure(shared::web::configure)

@@ -1,7 +1,11 @@
-//! Whom the order service calls: the product service and the payment provider. Each client speaks its
+//! Whom the order service calls: the product service, the payment provider, and, to reconcile, the basket
+//! service. Each client speaks its
 //! peer's language and tells apart what can happen; what follows from it is the saga's business.
 
+pub mod basket;
+pub mod inventory;
 pub mod payment;
+pub mod peer;
 pub mod product;
 
 use std::time::Duration;

@@ -33,6 +33,9 @@ pub struct Settings {
     /// Bound on one call to the product service, in milliseconds.
     #[arg(long, env = "PRODUCT_TIMEOUT_MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=30_000))]
     pub product_timeout_ms: u64,
+    /// The basket service's base URL; without it reconciliation leaves checkouts out.
+    #[arg(long, env = "BASKET_SERVICE_URL")]
+    pub basket_service_url: Option<Url>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented where it is defined")]
     pub service_token: ServiceTokenSettings,

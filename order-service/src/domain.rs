@@ -5,6 +5,7 @@ pub mod machine;
 pub mod order;
 pub mod payment;
 pub mod placing;
+pub mod reconciliation;
 pub mod state;
 pub mod step;
 pub mod timeline;

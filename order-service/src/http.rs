@@ -6,6 +6,7 @@ mod documented;
 mod error;
 mod list;
 mod read;
+mod reconciliation;
 mod refunds;
 mod text;
 mod view;
@@ -51,7 +52,10 @@ pub(crate) const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{id}/refunds"];
         title = "Orders",
         description = "Orders from their request to confirmed, failed or cancelled. Every error is an RFC 9457 problem.",
     ),
-    tags((name = "orders", description = "One's own orders; a merchant's, everybody's")),
+    tags(
+        (name = "orders", description = "One's own orders; a merchant's, everybody's"),
+        (name = "operators", description = "For administrators"),
+    ),
     modifiers(&Tokens),
     components(schemas(shared::problem::ProblemBody)),
 )]
@@ -64,6 +68,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(list::list_orders)
         .service(read::read_order)
         .service(actions::cancel_order)
+        .service(reconciliation::reconcile)
         .service(actions::accept_order)
         .service(actions::reject_order)
         .service(actions::pay_order)

@@ -12,5 +12,6 @@ mod fulfil;
 mod http;
 mod intake;
 mod metrics;
+mod reconcile;
 mod store;
 mod sweeper;

@@ -5,6 +5,7 @@
 
 mod diff;
 mod record;
+mod scan;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
@@ -18,6 +19,7 @@ use shared::money::Money;
 use thiserror::Error;
 
 use self::record::{DueRecord, Item, OrderRecord, SummaryRecord};
+pub(crate) use self::scan::Reads;
 use crate::domain::order::Order;
 use crate::domain::state::Status;
 

@@ -16,6 +16,7 @@ mod lists;
 mod outbox;
 mod products;
 mod read;
+mod reconciliation;
 mod record;
 mod reservations;
 mod stock;
@@ -26,6 +27,8 @@ pub use lists::{CatalogOrder, CatalogPosition, Internal, ReservationsPage, Stock
 pub use outbox::{Outbox, Place};
 pub use products::{ChangeError, CreateError, Edit};
 pub use read::{Consistency, ProductWithStock};
+pub use reconciliation::HeldPosition;
+pub use record::stock::Counters;
 pub use reservations::{HeldBefore, HoldError, ShortLine, StepError};
 pub use stock::{AdjustError, CountError, Expected};
 

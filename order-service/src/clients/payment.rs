@@ -5,6 +5,7 @@
 //! is looked up by its order's id and never created again.
 
 mod api;
+mod listing;
 mod refund;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::api::{Api, Fault, Intent, Status};
+pub use self::listing::PaymentPage;
 pub use self::refund::Refunded;
 use crate::domain::payment::NextAction;
 

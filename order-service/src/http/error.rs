@@ -14,6 +14,7 @@ use crate::domain::payment::PaymentRefusal;
 use crate::domain::placing::{InvalidOrder, MAX_LINES};
 use crate::domain::state::Action;
 use crate::fulfil::ActError;
+use crate::reconcile::AlreadyRunning;
 use crate::store::StoreError;
 
 /// When to ask again for a refund that the provider has not answered, in seconds.
@@ -30,6 +31,17 @@ pub(super) fn product(error: ProductError) -> Problem {
     match error {
         ProductError::Unavailable(_) | ProductError::Refused { .. } => Problem::unavailable(error),
     }
+}
+
+/// One reads everything; two would read it twice.
+pub(super) fn reconciling(error: AlreadyRunning) -> Problem {
+    const RETRY_AFTER_S: u32 = 10;
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "reconciliation_running",
+        error.to_string(),
+    )
+    .retry_after(RETRY_AFTER_S)
 }
 
 pub(super) fn act(error: ActError, viewer: Viewer) -> Problem {

@@ -51,6 +51,12 @@ pub(super) fn no_key() -> Item {
     HashMap::from([("pk".to_owned(), AttributeValue::S("PROBE".to_owned()))])
 }
 
+/// Whether an item is an order: what a later release may put beside them is not.
+pub(super) fn is_order(item: &Item) -> bool {
+    let pk = item.get("pk").and_then(|pk| pk.as_s().ok());
+    pk.is_some_and(|pk| pk.starts_with("ORDER#"))
+}
+
 pub(super) fn customer_key(customer: &CustomerId) -> String {
     format!("CUSTOMER#{customer}")
 }

@@ -104,6 +104,10 @@ impl Shop {
         }
     }
 
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+
     fn settings(&self, own: &[(&str, &str)]) -> Settings {
         let auth = Issuer::shared().settings();
         let mut all: BTreeMap<String, String> = self.deployment.settings();

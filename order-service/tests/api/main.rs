@@ -1,5 +1,5 @@
 //! The service as its clients and peers see it: a real server, its own table, bus and queue, the
-//! payment sandbox, and a stand-in for the product service.
+//! payment sandbox, and stand-ins for the product and the basket service.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 
 mod acceptance;
 mod access;
+mod baskets;
 mod budgets;
 mod cancel;
 mod confirmed;
@@ -24,9 +25,11 @@ mod lists;
 mod openapi;
 mod payments;
 mod products;
+mod reconciliation;
 mod refunds;
 mod seam;
 mod shipping;
+mod tamper;
 mod together;
 mod tokens;
 mod workflows;

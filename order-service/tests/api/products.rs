@@ -1,11 +1,12 @@
-//! The product service's three internal routes and its list by id, with real stock arithmetic, on
-//! loopback. The real service stands in the whole-system tests.
+//! The product service's internal routes and its list by id, with real stock arithmetic, on loopback. The real service stands in the whole-system tests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -34,11 +35,14 @@ struct Product {
     acceptance: &'static str,
     on_hand: i64,
     reserved: i64,
+    /// What `available` says beyond the difference of the two.
+    astray: i64,
 }
 
 struct Reservation {
     lines: Vec<(Uuid, i64)>,
     state: State,
+    expires_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub(crate) enum State {
     Released,
     Returned,
 }
+
+const EXPIRES_IN: Duration = Duration::from_secs(7200);
 
 /// How much there is of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +90,7 @@ impl Products {
             acceptance: "auto",
             on_hand,
             reserved: 0,
+            astray: 0,
         };
         self.shop().products.insert(id, product);
         id
@@ -139,6 +146,40 @@ impl Products {
         }
     }
 
+    /// Has so much more reserved than is held.
+    pub(crate) fn reserve_astray(&self, id: Uuid, by: i64) {
+        self.shop().products.get_mut(&id).unwrap().reserved += by;
+    }
+
+    /// Says that so much more is available than is.
+    pub(crate) fn count_astray(&self, id: Uuid, by: i64) {
+        self.shop().products.get_mut(&id).unwrap().astray += by;
+    }
+
+    /// A reservation that no order asked for, or another in the place of an order's; the stock is left alone.
+    pub(crate) fn put_reservation(&self, order: &str, lines: &[(Uuid, i64)], state: State) {
+        let reservation = Reservation {
+            lines: lines.to_vec(),
+            state,
+            expires_at: Timestamp::now() + EXPIRES_IN,
+        };
+        self.shop().reservations.insert(order.to_owned(), reservation);
+    }
+
+    /// A hold of one piece that is taken, and gone again.
+    pub(crate) fn hold_for_a_moment(&self, order: &str, id: Uuid, moment: Duration) {
+        assert!(self.shop().hold(order, vec![(id, 1)]).status().is_success());
+        std::thread::sleep(moment);
+        let mut shop = self.shop();
+        let _ = shop.release(order);
+        shop.reservations.remove(order);
+    }
+
+    /// A hold whose time was over long ago.
+    pub(crate) fn outlast(&self, order: &str) {
+        self.shop().reservations.get_mut(order).unwrap().expires_at = Timestamp::UNIX_EPOCH;
+    }
+
     fn shop(&self) -> MutexGuard<'_, Shop> {
         self.shop.lock().unwrap()
     }
@@ -170,8 +211,12 @@ impl Shop {
         for (id, quantity) in &lines {
             self.products.get_mut(id).unwrap().reserved += quantity;
         }
-        let state = State::Held;
-        self.reservations.insert(order.to_owned(), Reservation { lines, state });
+        let reservation = Reservation {
+            lines,
+            state: State::Held,
+            expires_at: Timestamp::now() + EXPIRES_IN,
+        };
+        self.reservations.insert(order.to_owned(), reservation);
         HttpResponse::Created().json(json!({"order_id": order, "state": "held", "lines": []}))
     }
 
@@ -198,6 +243,7 @@ impl Shop {
         let reservation = self.reservations.entry(order.to_owned()).or_insert(Reservation {
             lines: vec![],
             state: State::Released,
+            expires_at: Timestamp::now(),
         });
         let (held, sold) = (reservation.state == State::Held, reservation.state == State::Committed);
         for (id, quantity) in &reservation.lines {
@@ -237,6 +283,8 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/oauth2/token", web::post().to(token))
         .route("/v1/products", web::get().to(products))
+        .route("/internal/v1/reservations", web::get().to(reservations))
+        .route("/internal/v1/stock", web::get().to(stock))
         .route("/internal/v1/reservations/{order}", web::put().to(hold))
         .route("/internal/v1/reservations/{order}/{step}", web::post().to(step));
 }
@@ -274,6 +322,66 @@ async fn products(shop: Data, query: web::Query<HashMap<String, String>>) -> Htt
     });
     let found: Vec<_> = found.collect();
     HttpResponse::Ok().json(json!({"data": found, "missing": []}))
+}
+
+async fn reservations(shop: Data, request: HttpRequest, query: web::Query<HashMap<String, String>>) -> HttpResponse {
+    let shop = shop.lock().unwrap();
+    if let Some(refusal) = at_the_door(&shop, &request) {
+        return refusal;
+    }
+    let wanted = |reservation: &Reservation| !query.contains_key("state") || reservation.state == State::Held;
+    let all: BTreeMap<String, Value> = shop
+        .reservations
+        .iter()
+        .filter(|(_, reservation)| wanted(reservation))
+        .map(|(order, reservation)| {
+            let lines: Vec<_> = reservation
+                .lines
+                .iter()
+                .map(|(id, quantity)| json!({"product_id": id, "quantity": quantity}))
+                .collect();
+            let state = format!("{:?}", reservation.state).to_lowercase();
+            let shown =
+                json!({"order_id": order, "state": state, "lines": lines, "expires_at": reservation.expires_at});
+            (order.clone(), shown)
+        })
+        .collect();
+    page(&all, &query)
+}
+
+async fn stock(shop: Data, request: HttpRequest, query: web::Query<HashMap<String, String>>) -> HttpResponse {
+    let shop = shop.lock().unwrap();
+    if let Some(refusal) = at_the_door(&shop, &request) {
+        return refusal;
+    }
+    let all: BTreeMap<String, Value> = shop
+        .products
+        .iter()
+        .map(|(id, product)| {
+            let available = product.on_hand - product.reserved + product.astray;
+            let shown = json!({
+                "product_id": id, "on_hand": product.on_hand, "reserved": product.reserved, "available": available,
+                "version": 1,
+            });
+            (id.to_string(), shown)
+        })
+        .collect();
+    page(&all, &query)
+}
+
+/// Those asked for by id, or a page behind the one that the cursor names.
+pub(crate) fn page(all: &BTreeMap<String, Value>, query: &HashMap<String, String>) -> HttpResponse {
+    if let Some(ids) = query.get("ids") {
+        let found: Vec<_> = ids.split(',').filter_map(|id| all.get(id)).collect();
+        return HttpResponse::Ok().json(json!({"data": found, "next_cursor": null}));
+    }
+    let limit: usize = query["limit"].parse().unwrap();
+    let after = query.get("cursor").map_or("", String::as_str);
+    let rest: Vec<_> = all.iter().filter(|(id, _)| id.as_str() > after).collect();
+    let (shown, more) = rest.split_at(rest.len().min(limit));
+    let next = shown.last().filter(|_| !more.is_empty()).map(|(id, _)| *id);
+    let data: Vec<_> = shown.iter().map(|(_, entry)| *entry).collect();
+    HttpResponse::Ok().json(json!({"data": data, "next_cursor": next}))
 }
 
 async fn hold(shop: Data, request: HttpRequest, order: web::Path<String>, body: web::Json<Hold>) -> HttpResponse {

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, get, post, put, web};
 use deserr::Deserr;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use shared::auth::{ReadService, StockService};
 use shared::body::{FieldErrors, Invalid, Json, Query};
 use shared::documented::{Any, OfABody, WithToken};
@@ -14,11 +15,11 @@ use shared::quantity::Quantity;
 use thiserror::Error;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::StockView;
+use super::list::{Ids, InvalidIds, each_once};
 use super::{OrderPath, Shop, error};
 use crate::domain::reservation::{Lines, Reservation, State};
 use crate::inventory::Inventory;
-use crate::store::{HeldBefore, Internal, Store};
+use crate::store::{Counters, HeldBefore, Store};
 
 /// What an order wants held.
 #[derive(Debug, Deserr, ToSchema)]
@@ -203,11 +204,20 @@ pub(super) async fn release(
     Ok(web::Json(reservation.into()))
 }
 
-/// Which page.
+/// Which reservations: a page of all, a page of those that are held, or some by their orders' ids.
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
+pub(super) struct ReservationQuery {
+    /// `held`: those alone. What was held a moment ago may be missing.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, pattern = "^held$")]
+    state: Option<Held>,
+    /// Up to 100 orders' ids, separated by commas: their reservations as they are now, in no order. Goes
+    /// with nothing else.
+    #[deserr(default)]
+    #[param(value_type = Option<String>)]
+    ids: Option<OrderIds>,
     /// Entries of a page: 1 to 100.
     #[deserr(default)]
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 20)]
@@ -217,14 +227,85 @@ pub(super) struct PageQuery {
     cursor: Option<String>,
 }
 
-/// Every reservation that the table remembers, in no order that means anything, for reconciliation. A
-/// page may be short and not the last: `next_cursor` tells.
+/// Which stocks: a page of all, or some by their products' ids.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(deny_unknown_fields, error = FieldErrors)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StockQuery {
+    /// Up to 100 products' ids, separated by commas: their stocks as they are now, in no order. Goes with
+    /// nothing else.
+    #[deserr(default)]
+    #[param(value_type = Option<String>)]
+    ids: Option<Ids>,
+    /// Entries of a page: 1 to 100.
+    #[deserr(default)]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 20)]
+    limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    cursor: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr)]
+#[deserr(rename_all = lowercase)]
+enum Held {
+    #[deserr(rename = "held")]
+    Held,
+}
+
+/// Each id once.
+#[derive(Debug, Deserr)]
+#[deserr(try_from(String) = OrderIds::try_from -> InvalidIds, error = FieldErrors)]
+struct OrderIds(Vec<OrderId>);
+
+impl TryFrom<String> for OrderIds {
+    type Error = InvalidIds;
+
+    fn try_from(text: String) -> Result<Self, InvalidIds> {
+        Ok(Self(each_once(&text)?))
+    }
+}
+
+/// The counters of a stock as they lie in the table, whether they agree or not.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StockCounters {
+    product_id: ProductId,
+    /// Pieces that lie there.
+    on_hand: u32,
+    /// Pieces of these that are held for orders.
+    reserved: u32,
+    /// Pieces that can be bought: the difference of the two, or something is wrong.
+    available: u32,
+    /// Moved by counts and adjustments.
+    version: u64,
+}
+
+impl From<(ProductId, Counters)> for StockCounters {
+    fn from((product_id, counters): (ProductId, Counters)) -> Self {
+        let Counters {
+            on_hand,
+            reserved,
+            available,
+            version,
+        } = counters;
+        Self {
+            product_id,
+            on_hand,
+            reserved,
+            available,
+            version,
+        }
+    }
+}
+
+/// Every reservation that the table remembers, in no order that means anything, for reconciliation: all,
+/// those that are held, or those of some orders. A page may be short and not the last: `next_cursor` tells.
 #[utoipa::path(
     tag = "internal",
-    params(PageQuery),
+    params(ReservationQuery),
     responses(
         Any, WithToken,
-        (status = 200, description = "A page", body = Page<ReservationView>),
+        (status = 200, description = "A page; with `ids`, those of them that there are", body = Page<ReservationView>),
         (status = 400, description = "`invalid_request`, `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/read`", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -235,25 +316,47 @@ pub(super) async fn reservations(
     _: ReadService,
     store: web::Data<Store>,
     shop: web::Data<Shop>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ReservationQuery>,
 ) -> Result<web::Json<Page<ReservationView>>, Problem> {
-    const SCOPE: &str = "internal/reservations";
-    let (limit, after) = query.position(&shop, SCOPE)?;
-    let (found, next) = store.all_reservations(limit, after).await.map_err(error::store)?;
+    let ReservationQuery {
+        state,
+        ids,
+        limit,
+        cursor,
+    } = query;
+    let (found, next_cursor) = match (ids, state) {
+        (Some(ids), None) => {
+            alone(limit, cursor.as_deref())?;
+            (store.reservations_of(&ids.0).await.map_err(error::store)?, None)
+        }
+        (Some(_), Some(_)) => return Err(ids_go_alone()),
+        (None, Some(Held::Held)) => {
+            const SCOPE: &str = "internal/reservations?state=held";
+            let at = position(&shop, SCOPE, cursor.as_deref())?;
+            let (found, next) = store.held(of(limit), at).await.map_err(error::store)?;
+            (found, next.and_then(|next| shop.cursors.seal(SCOPE, &next)))
+        }
+        (None, None) => {
+            const SCOPE: &str = "internal/reservations";
+            let at = position(&shop, SCOPE, cursor.as_deref())?;
+            let (found, next) = store.all_reservations(of(limit), at).await.map_err(error::store)?;
+            (found, next.and_then(|next| shop.cursors.seal(SCOPE, &next)))
+        }
+    };
     Ok(web::Json(Page {
         data: found.into_iter().map(ReservationView::from).collect(),
-        next_cursor: next.and_then(|next| shop.cursors.seal(SCOPE, &next)),
+        next_cursor,
     }))
 }
 
-/// Every stock, archived products' too, in no order that means anything, for reconciliation. A page may
-/// be short and not the last: `next_cursor` tells.
+/// Every stock, archived products' too, in no order that means anything, for reconciliation; or those of
+/// some products. A page may be short and not the last: `next_cursor` tells.
 #[utoipa::path(
     tag = "internal",
-    params(PageQuery),
+    params(StockQuery),
     responses(
         Any, WithToken,
-        (status = 200, description = "A page", body = Page<StockView>),
+        (status = 200, description = "A page; with `ids`, those of them that there are", body = Page<StockCounters>),
         (status = 400, description = "`invalid_request`, `invalid_cursor`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "`forbidden`: not a service with the scope `internal/read`", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -264,21 +367,48 @@ pub(super) async fn stock(
     _: ReadService,
     store: web::Data<Store>,
     shop: web::Data<Shop>,
-    Query(query): Query<PageQuery>,
-) -> Result<web::Json<Page<StockView>>, Problem> {
+    Query(query): Query<StockQuery>,
+) -> Result<web::Json<Page<StockCounters>>, Problem> {
     const SCOPE: &str = "internal/stock";
-    let (limit, after) = query.position(&shop, SCOPE)?;
-    let (found, next) = store.all_stock(limit, after).await.map_err(error::store)?;
+    let StockQuery { ids, limit, cursor } = query;
+    let (found, next_cursor) = match ids {
+        Some(ids) => {
+            alone(limit, cursor.as_deref())?;
+            (store.counters_of(ids.get()).await.map_err(error::store)?, None)
+        }
+        None => {
+            let at = position(&shop, SCOPE, cursor.as_deref())?;
+            let (found, next) = store.all_stock(of(limit), at).await.map_err(error::store)?;
+            (found, next.and_then(|next| shop.cursors.seal(SCOPE, &next)))
+        }
+    };
     Ok(web::Json(Page {
-        data: found.iter().map(|(id, stock)| StockView::new(*id, stock)).collect(),
-        next_cursor: next.and_then(|next| shop.cursors.seal(SCOPE, &next)),
+        data: found.into_iter().map(StockCounters::from).collect(),
+        next_cursor,
     }))
 }
 
-impl PageQuery {
-    fn position(&self, shop: &Shop, scope: &str) -> Result<(u8, Option<Internal>), Problem> {
-        let after = self.cursor.as_deref().map(|cursor| shop.cursors.open(scope, cursor));
-        let after = after.transpose().map_err(error::invalid_cursor)?;
-        Ok((self.limit.unwrap_or_default().get(), after))
+fn of(limit: Option<Limit>) -> u8 {
+    limit.unwrap_or_default().get()
+}
+
+fn position<T: DeserializeOwned>(shop: &Shop, scope: &str, cursor: Option<&str>) -> Result<Option<T>, Problem> {
+    let at = cursor.map(|cursor| shop.cursors.open(scope, cursor));
+    at.transpose().map_err(error::invalid_cursor)
+}
+
+/// What is asked for by ids is one page.
+fn alone(limit: Option<Limit>, cursor: Option<&str>) -> Result<(), Problem> {
+    if limit.is_some() || cursor.is_some() {
+        return Err(ids_go_alone());
     }
+    Ok(())
+}
+
+fn ids_go_alone() -> Problem {
+    error::invalid(vec![FieldError {
+        pointer: "#/ids".to_owned(),
+        code: "not_with_ids",
+        detail: "ids go with no other parameter".to_owned(),
+    }])
 }

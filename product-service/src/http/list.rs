@@ -1,5 +1,7 @@
 //! Lists of products: the catalog, a category, what is in stock of it, and products by id.
 
+use std::str::FromStr;
+
 use actix_web::http::header::LINK;
 use actix_web::{HttpResponse, get, web};
 use deserr::Deserr;
@@ -97,10 +99,10 @@ impl Invalid for UnknownWord {
 /// Each id once, in the order in which they were first sent.
 #[derive(Debug, Deserr)]
 #[deserr(try_from(String) = Ids::try_from -> InvalidIds, error = FieldErrors)]
-struct Ids(Vec<ProductId>);
+pub(super) struct Ids(Vec<ProductId>);
 
 #[derive(Debug, Error)]
-enum InvalidIds {
+pub(super) enum InvalidIds {
     #[error("1 to {} ids at once", Ids::MAX)]
     TooMany,
     #[error(transparent)]
@@ -109,6 +111,10 @@ enum InvalidIds {
 
 impl Ids {
     const MAX: usize = 100;
+
+    pub(super) fn get(&self) -> &[ProductId] {
+        &self.0
+    }
 }
 
 impl Invalid for InvalidIds {
@@ -124,18 +130,23 @@ impl TryFrom<String> for Ids {
     type Error = InvalidIds;
 
     fn try_from(text: String) -> Result<Self, InvalidIds> {
-        let mut ids = Vec::new();
-        for id in text.split(',') {
-            let id = id.parse()?;
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-            if ids.len() > Self::MAX {
-                return Err(InvalidIds::TooMany);
-            }
-        }
-        Ok(Self(ids))
+        Ok(Self(each_once(&text)?))
     }
+}
+
+/// Ids separated by commas, each once, and no more than one call of the table reads.
+pub(super) fn each_once<T: FromStr<Err = InvalidId> + PartialEq>(text: &str) -> Result<Vec<T>, InvalidIds> {
+    let mut ids = Vec::new();
+    for id in text.split(',') {
+        let id = id.parse()?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+        if ids.len() > Ids::MAX {
+            return Err(InvalidIds::TooMany);
+        }
+    }
+    Ok(ids)
 }
 
 /// A page of products, or the products asked for by id.

@@ -5,15 +5,15 @@
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
-use shared::ids::{OrderId, ProductId};
+use shared::ids::ProductId;
 
 use super::record::document::CatalogKeys;
-use super::record::{self, Key};
+use super::record::stock::Counters;
+use super::record::{self, Key, product_of};
 use super::write::Item;
 use super::{Store, StoreError};
 use crate::domain::product::{Product, State};
 use crate::domain::reservation::Reservation;
-use crate::domain::stock::Stock;
 use crate::domain::text::Category;
 
 /// A product as lists show it: without description and attributes.
@@ -52,7 +52,7 @@ pub struct Internal {
 }
 
 /// A page of stocks.
-pub type StockPage = (Vec<(ProductId, Stock)>, Option<Internal>);
+pub type StockPage = (Vec<(ProductId, Counters)>, Option<Internal>);
 /// A page of reservations.
 pub type ReservationsPage = (Vec<Reservation>, Option<Internal>);
 
@@ -149,7 +149,8 @@ impl Store {
         Ok((listed.map(Summary).collect(), positions.pop().filter(|_| more)))
     }
 
-    /// A page of all stocks, archived products' too.
+    /// A page of all stocks, archived products' too: their counters as they lie there, so that those which
+    /// contradict each other can be told.
     ///
     /// One round trip for each 1,000 items that it looks at, ten at most: a page may hold fewer than
     /// `limit` and not be the last.
@@ -160,7 +161,7 @@ impl Store {
         let (items, next) = self.everything(record::STOCK, limit, after).await?;
         let mut stocks = Vec::with_capacity(items.len());
         for item in items {
-            stocks.push((product_of(&item)?, record::stock::read(item)?));
+            stocks.push((product_of(&item)?, record::stock::counters(item)?));
         }
         Ok((stocks, next))
     }
@@ -280,15 +281,5 @@ impl TryFrom<&Item> for Internal {
             pk: record::text(item, "pk")?.to_owned(),
             sk: record::text(item, "sk")?.to_owned(),
         })
-    }
-}
-
-fn product_of(item: &Item) -> Result<ProductId, StoreError> {
-    match Key::of(item)? {
-        Key::Document(id) | Key::Stock(id) | Key::Outbox(id) => Ok(id),
-        Key::Reservation(id) => Err(StoreError::fault(format_args!(
-            "{} is no product",
-            OrderId::to_string(&id)
-        ))),
     }
 }

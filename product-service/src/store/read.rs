@@ -112,8 +112,21 @@ impl Store {
         Ok(request.send().await?.item)
     }
 
-    async fn items(&self, mut keys: Vec<Key>, consistency: Consistency) -> Result<Found, StoreError> {
+    async fn items(&self, keys: Vec<Key>, consistency: Consistency) -> Result<Found, StoreError> {
         let mut found = Found::default();
+        for item in self.raw_items(keys, consistency).await? {
+            found.take(item)?;
+        }
+        Ok(found)
+    }
+
+    /// Those of these items that there are, in no order. One round trip per 100.
+    pub(super) async fn raw_items(
+        &self,
+        mut keys: Vec<Key>,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
         let mut backoff = Backoff::default();
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(BATCH));
@@ -124,9 +137,7 @@ impl Store {
                 .map_err(StoreError::fault)?;
             let request = self.client.batch_get_item();
             let answer = request.request_items(&self.table, asked).send().await?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                found.take(item)?;
-            }
+            found.extend(answer.responses.unwrap_or_default().into_values().flatten());
             // What DynamoDB had no capacity left for is asked for again.
             keys = rest;
             let left = answer.unprocessed_keys.unwrap_or_default();

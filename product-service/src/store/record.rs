@@ -118,6 +118,17 @@ pub(super) fn optional_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
+/// Of which product an item is.
+pub(super) fn product_of(item: &Item) -> Result<ProductId, StoreError> {
+    match Key::of(item)? {
+        Key::Document(id) | Key::Stock(id) | Key::Outbox(id) => Ok(id),
+        Key::Reservation(id) => Err(StoreError::fault(format_args!(
+            "{} is no product",
+            OrderId::to_string(&id)
+        ))),
+    }
+}
+
 /// `due_shard` of the item with that key.
 fn due_shard(key: &Key) -> u8 {
     shared::due::shard_of(&key.pk())

@@ -1,5 +1,6 @@
 //! Stock held, sold and given back.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -330,13 +331,15 @@ async fn reconciliation_reads_every_reservation_and_every_stock_page_by_page() {
     let a = shop.product("A", 100).await;
     let b = shop.product("B", 0).await;
     shop.delete(&format!("/v1/products/{b}"), "*").await;
-    let mut orders = Vec::new();
+    let (mut orders, mut still_held) = (Vec::new(), Vec::new());
     for n in 0..7 {
         let order = Uuid::new_v4();
         orders.push(order.to_string());
         shop.hold(order, &[(&a, 1)]).await;
         if n % 2 == 0 {
             shop.commit(order).await;
+        } else {
+            still_held.push(order.to_string());
         }
     }
     let tombstone = Uuid::new_v4();
@@ -349,9 +352,61 @@ async fn reconciliation_reads_every_reservation_and_every_stock_page_by_page() {
     assert_eq!(seen, orders);
     let mut stocks = pages(&shop, "/internal/v1/stock?limit=1", "product_id").await;
     stocks.sort();
-    let mut expected = vec![a, b];
+    let mut expected = vec![a.clone(), b];
     expected.sort();
     assert_eq!(stocks, expected);
+
+    let mut held = pages(&shop, "/internal/v1/reservations?state=held&limit=3", "order_id").await;
+    held.sort();
+    still_held.sort();
+    assert_eq!(held, still_held, "what was sold, or never held, is not");
+
+    let some = format!(
+        "/internal/v1/reservations?ids={},{},{tombstone}",
+        orders[0],
+        Uuid::new_v4()
+    );
+    let mut found = pages(&shop, &some, "order_id").await;
+    found.sort();
+    let mut expected = vec![orders[0].clone(), tombstone.to_string()];
+    expected.sort();
+    expected.dedup();
+    assert_eq!(found, expected, "those that there are");
+    let stock = shop.internal(&format!("/internal/v1/stock?ids={a}")).await.json();
+    assert_eq!(stock["data"][0]["product_id"], json!(a), "{stock}");
+    for wrong in [
+        format!("/internal/v1/stock?ids={a}&limit=1"),
+        format!("/internal/v1/reservations?ids={tombstone}&state=held"),
+        "/internal/v1/reservations?ids=no-id".to_owned(),
+        "/internal/v1/reservations?state=sold".to_owned(),
+        format!("/internal/v1/stock?ids={a},"),
+    ] {
+        let answer = shop.internal(&wrong).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
+}
+
+/// Counters that contradict each other are told to whoever reconciles, and sell nothing.
+#[tokio::test]
+async fn counters_that_contradict_each_other_are_told_to_reconciliation() {
+    let shop = Shop::open().await;
+    let product = shop.product("A", 10).await;
+    let key = |name: &str| AttributeValue::S(name.to_owned());
+    let edit = shop
+        .deployment
+        .dynamodb()
+        .update_item()
+        .table_name(shop.deployment.setting("PRODUCTS_TABLE").unwrap())
+        .key("pk", key(&format!("PRODUCT#{product}")))
+        .key("sk", key("STOCK"))
+        .update_expression("SET available = :astray")
+        .expression_attribute_values(":astray", AttributeValue::N("11".to_owned()));
+    edit.send().await.unwrap();
+    let told = shop.internal("/internal/v1/stock").await.json();
+    assert_eq!(
+        told["data"][0],
+        json!({"product_id": product, "on_hand": 10, "reserved": 0, "available": 11, "version": told["data"][0]["version"]})
+    );
 }
 
 async fn pages(shop: &Shop, path: &str, field: &str) -> Vec<String> {

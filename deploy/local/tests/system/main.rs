@@ -12,6 +12,7 @@
 mod chaos;
 mod crashes;
 mod harness;
+mod reconcile;
 mod refusals;
 mod restart;
 mod tour;

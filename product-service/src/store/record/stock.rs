@@ -34,6 +34,19 @@ struct StockItem {
     stock_name: Option<String>,
 }
 
+/// The counters of a stock as they lie in the table, whether they agree or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Pieces that lie there.
+    pub on_hand: u32,
+    /// Pieces of these that are held.
+    pub reserved: u32,
+    /// Pieces that can be bought.
+    pub available: u32,
+    /// Counts counts and adjustments.
+    pub version: u64,
+}
+
 /// What a movement knows of the stock before it is written.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) enum Footing<'a> {
@@ -244,6 +257,17 @@ pub(in super::super) fn read(item: Item) -> Result<Stock, StoreError> {
     let read = stock.with_counters(record.on_hand, record.reserved);
     read.filter(|stock| stock.available() == record.available)
         .ok_or_else(|| StoreError::fault(format_args!("the counters of {} contradict each other", record.pk)))
+}
+
+/// Reads the counters alone, where [`read`] refuses those that contradict each other.
+pub(in super::super) fn counters(item: Item) -> Result<Counters, StoreError> {
+    let record: StockItem = serde_dynamo::from_item(item).map_err(StoreError::fault)?;
+    Ok(Counters {
+        on_hand: record.on_hand,
+        reserved: record.reserved,
+        available: record.available,
+        version: record.version,
+    })
 }
 
 const ENTER_INDEX: [&str; 2] = ["#stock_category = #listed_category", "#stock_name = #listed_name"];
