@@ -190,7 +190,7 @@ impl Order {
         let allowed = self.state.allows().iter().copied();
         allowed
             .filter(|action| match action {
-                Action::Pay => waits_for_customer,
+                Action::Pay => waits_for_customer && self.payment.takes_tokens(),
                 Action::Refund => self.payment.left(self.total).is_ok_and(|left| left.amount_minor > 0),
                 Action::Accept | Action::Reject | Action::Cancel | Action::Ship | Action::Deliver => true,
             })

@@ -7,6 +7,7 @@ use crate::harness::{Service, Shop, customer, merchant};
 async fn page(service: &Service, token: &str, path: &str) -> Value {
     let answer = service.get(path, token).send().await.unwrap();
     assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["x-round-trips"], "1", "{path}");
     answer.json().await.unwrap()
 }
 
