@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::order::Moment;
-use crate::domain::payment::{Asked, Refund};
+use crate::domain::payment::{Asked, PaymentState, Refund};
 use crate::domain::placing::Placing;
 use crate::domain::state;
 use crate::domain::timeline::Actor;
