@@ -10,6 +10,7 @@
 //! | `POST /v1/payment_intents/{id}` | another `payment_method`, `metadata`, `description` |
 //! | `POST /v1/payment_intents/{id}/confirm`, `/capture`, `/cancel` | authorize, take, give up |
 //! | `POST /v1/refunds`, `GET /v1/refunds`, `GET /v1/refunds/{id}` | give back, in parts |
+//! | `GET /v1/disputes`, `GET /v1/disputes/{id}`, `POST /v1/disputes/{id}`, `POST .../close` | what a cardholder contests; `evidence[uncategorized_text]` of `winning_evidence` or `losing_evidence` decides it, closing it gives in |
 //! | `GET /v1/charges/{id}`, `expand[]=latest_charge` (in lists `data.latest_charge`) | what was captured and refunded |
 //! | `GET`, `POST /authenticate/{id}/{client_secret}` | the page behind `next_action.redirect_to_url`; a test posts `outcome=complete` or `outcome=fail` |
 //! | `GET /livez` | the process |
@@ -22,7 +23,8 @@
 //! `pm_card_visa`, `pm_card_visa_debit`, `pm_card_mastercard`, `pm_card_amex` are approved; `pm_card_chargeDeclined`,
 //! `..InsufficientFunds`, `..ExpiredCard`, `..ProcessingError` are declined (402); `pm_card_authenticationRequired` and
 //! `pm_card_threeDSecure2Required` need the cardholder, and are declined with `off_session=true`;
-//! `pm_card_createDispute` is disputed once captured. Two are not Stripe's:
+//! `pm_card_createDispute` and `pm_card_createDisputeProductNotReceived` are disputed once captured, and
+//! `pm_card_createDisputeInquiry` is inquired about; no refund is made of a disputed charge. Two are not Stripe's:
 //!
 //! - `pm_slow`: the payment is `processing` for [`Options::slow`], and only then authorized and answered. Meanwhile a
 //!   repeat with the same key is 409 `idempotency_key_in_use`, and other calls on the payment are 429 `lock_timeout`.
@@ -38,9 +40,10 @@
 //!
 //! # Webhooks
 //!
-//! `payment_intent.amount_capturable_updated`, `.succeeded`, `.payment_failed`, `.canceled`, `charge.refunded` and
-//! `charge.dispute.created`, signed ([`signature`]), at least once and in no promised order. As with Stripe, giving up
-//! an authorization also sends `charge.refunded`, for a charge whose `captured` is false: no money has moved.
+//! `payment_intent.amount_capturable_updated`, `.succeeded`, `.payment_failed`, `.canceled`, `.requires_action`,
+//! `charge.refunded`, `charge.dispute.created`, `.updated` and `.closed`, signed ([`signature`]), at least once and in no
+//! promised order. As with Stripe, giving up an authorization also sends `charge.refunded`, for a charge whose `captured`
+//! is false: no money has moved.
 //!
 //! # What is not as with Stripe
 //!
@@ -54,6 +57,7 @@
 //! start, undelivered events are sent then, and payments left `processing` are finished.
 
 mod call;
+mod charge;
 mod desk;
 mod fault;
 mod form;
@@ -66,6 +70,7 @@ mod method;
 mod page;
 mod present;
 mod query;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod webhook;

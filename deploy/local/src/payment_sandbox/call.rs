@@ -39,6 +39,22 @@ pub(super) enum Command {
         reason: Option<String>,
     },
     Refund(NewRefund),
+    AnswerDispute {
+        dispute: String,
+        evidence: Evidence,
+    },
+    /// Gives in.
+    CloseDispute {
+        dispute: String,
+    },
+}
+
+/// What evidence leads to, by its text: <https://docs.stripe.com/testing#evidence>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    Winning,
+    Losing,
+    Other,
 }
 
 #[derive(Debug)]
@@ -158,6 +174,20 @@ impl Call {
             metadata: params.metadata()?,
         });
         Self::complete(command, params)
+    }
+
+    pub(super) fn answer_dispute(dispute: String, mut params: Params) -> Result<Self, Fault> {
+        let evidence = match params.text("evidence[uncategorized_text]", MAX_TEXT)?.as_deref() {
+            Some("winning_evidence") => Evidence::Winning,
+            Some("losing_evidence") => Evidence::Losing,
+            Some(_) | None => Evidence::Other,
+        };
+        params.ignore(&["evidence", "submit", "metadata"]);
+        Self::complete(Command::AnswerDispute { dispute, evidence }, params)
+    }
+
+    pub(super) fn close_dispute(dispute: String, params: Params) -> Result<Self, Fault> {
+        Self::complete(Command::CloseDispute { dispute }, params)
     }
 
     fn complete(command: Command, mut params: Params) -> Result<Self, Fault> {
@@ -284,6 +314,18 @@ fn check_amount(amount: i64, currency: &str) -> Result<(), Fault> {
             "amount_too_large",
             "amount",
             format!("Amount must be no more than {MAX_AMOUNT} {currency} in minor units"),
+        ));
+    }
+    let step = match currency {
+        "bhd" | "jod" | "kwd" | "omr" | "tnd" => 10,
+        "isk" | "ugx" => 100,
+        _ => 1,
+    };
+    if amount % step != 0 {
+        return Err(Fault::parameter(
+            "invalid_charge_amount_no_decimal_compatible",
+            "amount",
+            format!("Invalid amount. Amounts of {currency} must be evenly divisible by {step}."),
         ));
     }
     Ok(())

@@ -1,20 +1,24 @@
 //! Where calls are served: looks a key up, lets the payment decide, stores what came of it together with the key's
 //! answer and the events that tell of it, and only then answers.
 
+mod back;
+
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::call::{Call, Command, NewIntent, NewRefund, Refunded};
+use super::call::{Call, Command, NewIntent};
+use super::charge::{Dispute, Refund};
 use super::fault::{self, Fault};
-use super::intent::{Authentication, Confirmed, PaymentIntent, Refund, Refusal, Released, Status};
+use super::intent::{Authentication, Confirmed, PaymentIntent, Released, Status};
 use super::journal::Entry;
 use super::keys::{Answer, Asked, KeyOutcome, KeyRecord};
 use super::ledger::Ledger;
 use super::method::{self, Behaviour};
 use super::present::{self, Layout};
+use super::refusal::Refusal;
 use super::webhook::{Event, Webhook};
 
 /// See the module.
@@ -51,12 +55,19 @@ pub(super) enum Reply {
     },
 }
 
-/// What a call changes.
+/// What a call changes, and answers.
 struct Effect {
+    changes: Changes,
+    reply: Reply,
+}
+
+/// All of it is stored, or nothing.
+#[derive(Default)]
+struct Changes {
     intent: Option<PaymentIntent>,
     refund: Option<Refund>,
+    dispute: Option<Dispute>,
     events: Vec<(&'static str, Value)>,
-    reply: Reply,
 }
 
 /// Events kept for an endpoint that does not take them; further ones are lost.
@@ -130,7 +141,7 @@ impl Desk {
             created: now,
             outcome,
         });
-        self.store(&mut ledger, effect.intent, effect.refund, key, effect.events, now)?;
+        self.store(&mut ledger, effect.changes, key, now)?;
         Ok(effect.reply)
     }
 
@@ -150,7 +161,7 @@ impl Desk {
             outcome: KeyOutcome::Answered(answer.clone()),
             ..record
         });
-        self.store(&mut ledger, effect.intent, None, key, effect.events, now)?;
+        self.store(&mut ledger, effect.changes, key, now)?;
         Ok(answer)
     }
 
@@ -163,7 +174,7 @@ impl Desk {
             .map_err(|refusal| Fault::refused(&refusal))?;
         let after = intent.clone();
         let effect = self.confirmed(intent, confirmed, false, now);
-        self.store(&mut ledger, effect.intent, None, None, effect.events, now)?;
+        self.store(&mut ledger, effect.changes, None, now)?;
         Ok(after)
     }
 
@@ -208,15 +219,7 @@ impl Desk {
         }
     }
 
-    fn store(
-        &self,
-        ledger: &mut Ledger,
-        intent: Option<PaymentIntent>,
-        refund: Option<Refund>,
-        key: Option<KeyRecord>,
-        events: Vec<(&'static str, Value)>,
-        now: i64,
-    ) -> Result<(), Fault> {
+    fn store(&self, ledger: &mut Ledger, changes: Changes, key: Option<KeyRecord>, now: i64) -> Result<(), Fault> {
         let key_used = key.as_ref().map(|record| record.key.as_str());
         let events: Vec<Event> = if self.webhook().is_none() {
             Vec::new()
@@ -227,14 +230,16 @@ impl Desk {
             );
             Vec::new()
         } else {
-            events
+            changes
+                .events
                 .into_iter()
                 .map(|(kind, object)| event(kind, &object, key_used, now))
                 .collect()
         };
         let entry = Entry {
-            intent,
-            refund,
+            intent: changes.intent,
+            refund: changes.refund,
+            dispute: changes.dispute,
             key,
             events: events.clone(),
             settled: Vec::new(),
@@ -291,6 +296,8 @@ impl Desk {
                 }
             }
             Command::Refund(new) => self.refund(ledger, new, now),
+            Command::AnswerDispute { dispute, evidence } => self.answer_dispute(ledger, &dispute, evidence),
+            Command::CloseDispute { dispute } => self.close_dispute(ledger, &dispute),
         }
     }
 
@@ -339,18 +346,17 @@ impl Desk {
                 self.changed(intent, vec!["payment_intent.amount_capturable_updated"], expand_charge)
             }
             Confirmed::Captured => self.captured(intent, expand_charge, now),
-            Confirmed::NeedsCardholder => self.changed(intent, Vec::new(), expand_charge),
+            Confirmed::NeedsCardholder => self.changed(intent, vec!["payment_intent.requires_action"], expand_charge),
             Confirmed::Processing => {
                 let reply = Reply::Processing {
                     intent: intent.id.clone(),
                     expand_charge,
                 };
-                Effect {
+                let changes = Changes {
                     intent: Some(intent),
-                    refund: None,
-                    events: Vec::new(),
-                    reply,
-                }
+                    ..Changes::default()
+                };
+                Effect { changes, reply }
             }
             Confirmed::Declined(error) => {
                 let shown = present::intent(&intent, self.layout(false));
@@ -369,12 +375,14 @@ impl Desk {
     }
 
     fn captured(&self, mut intent: PaymentIntent, expand_charge: bool, now: i64) -> Effect {
-        let dispute = intent.dispute(new_id("dp")).cloned();
-        let dispute = dispute.map(|charge| present::dispute(&intent, &charge, now));
+        let dispute = back::contested(&mut intent, now);
         let mut effect = self.changed(intent, vec!["payment_intent.succeeded"], expand_charge);
-        effect
+        let changes = &mut effect.changes;
+        let told = dispute.as_ref().map(present::dispute);
+        changes
             .events
-            .extend(dispute.map(|dispute| ("charge.dispute.created", dispute)));
+            .extend(told.map(|dispute| ("charge.dispute.created", dispute)));
+        changes.dispute = dispute;
         effect
     }
 
@@ -385,44 +393,8 @@ impl Desk {
             (Released::Authorization, None) | (Released::Nothing, _) => None,
         };
         let mut effect = self.changed(intent, vec!["payment_intent.canceled"], expand_charge);
-        effect.events.extend(released);
+        effect.changes.events.extend(released);
         effect
-    }
-
-    fn refund(&self, ledger: &Ledger, new: NewRefund, now: i64) -> Result<Effect, Fault> {
-        let before = match &new.of {
-            Refunded::Intent(id) => ledger
-                .intents
-                .get(id)
-                .ok_or_else(|| Fault::no_such_parameter("payment_intent", "payment_intent", id))?,
-            Refunded::Charge(id) => ledger
-                .intents
-                .newest_first(None)
-                .find(|intent| intent.latest_charge().is_some_and(|charge| charge.id == *id))
-                .ok_or_else(|| Fault::no_such_parameter("charge", "charge", id))?,
-        };
-        let mut after = before.clone();
-        let (amount, charge) = match after.refund(new.amount) {
-            Ok(refunded) => refunded,
-            Err(refusal) => return self.refused(&refusal, before),
-        };
-        let refund = Refund {
-            id: new_id("re"),
-            payment_intent: after.id.clone(),
-            charge,
-            amount,
-            currency: after.currency.clone(),
-            reason: new.reason,
-            metadata: new.metadata,
-            created: now,
-        };
-        let charge = after.latest_charge().map(|charge| present::charge(&after, charge));
-        Ok(Effect {
-            reply: Reply::Answer(Answer::new(200, &present::refund(&refund))),
-            events: charge.map(|charge| ("charge.refunded", charge)).into_iter().collect(),
-            intent: Some(after),
-            refund: Some(refund),
-        })
     }
 
     /// The payment has changed, and is the answer and what the events show.
@@ -430,9 +402,11 @@ impl Desk {
         let plain = present::intent(&intent, self.layout(false));
         Effect {
             reply: Reply::Answer(Answer::new(200, &present::intent(&intent, self.layout(expand_charge)))),
-            events: events.into_iter().map(|kind| (kind, plain.clone())).collect(),
-            intent: Some(intent),
-            refund: None,
+            changes: Changes {
+                events: events.into_iter().map(|kind| (kind, plain.clone())).collect(),
+                intent: Some(intent),
+                ..Changes::default()
+            },
         }
     }
 
@@ -446,9 +420,7 @@ impl Desk {
         let body = fault.body(Some(present::intent(intent, self.layout(false))));
         let reply = Reply::Answer(Answer::new(fault.status, &body));
         Ok(Effect {
-            intent: None,
-            refund: None,
-            events: Vec::new(),
+            changes: Changes::default(),
             reply,
         })
     }

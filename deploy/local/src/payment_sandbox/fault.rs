@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::intent::{PaymentError, PaymentErrorKind, Refusal};
+use super::charge::{PaymentError, PaymentErrorKind};
 use super::present;
+use super::refusal::Refusal;
 
 /// An error as it goes out.
 #[derive(Clone, Debug)]
@@ -117,6 +118,8 @@ impl Fault {
             Refusal::CaptureTooLarge { .. } => (400, Some("amount_too_large"), Some("amount_to_capture")),
             Refusal::RefundTooLarge { .. } => (400, None, Some("amount")),
             Refusal::AlreadyRefunded { .. } => (400, Some("charge_already_refunded"), None),
+            Refusal::Disputed { .. } => (400, Some("charge_disputed"), None),
+            Refusal::DisputeClosed => (400, None, None),
         };
         Self {
             status,

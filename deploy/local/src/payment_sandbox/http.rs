@@ -67,6 +67,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(create_refund)),
         )
         .service(resource("/v1/refunds/{id}").route(web::get().to(show_refund)))
+        .service(resource("/v1/disputes").route(web::get().to(list_disputes)))
+        .service(
+            resource("/v1/disputes/{id}")
+                .route(web::get().to(show_dispute))
+                .route(web::post().to(answer_dispute)),
+        )
+        .service(resource("/v1/disputes/{id}/close").route(web::post().to(close_dispute)))
         .service(resource("/v1/charges/{id}").route(web::get().to(show_charge)))
         .service(
             resource("/authenticate/{intent}/{client_secret}")
@@ -133,6 +140,22 @@ async fn show_refund(call: Incoming, id: web::Path<String>) -> HttpResponse {
 
 async fn list_refunds(call: Incoming) -> HttpResponse {
     call.look(Desk::list_refunds)
+}
+
+async fn show_dispute(call: Incoming, id: web::Path<String>) -> HttpResponse {
+    call.look(|desk, params| desk.show_dispute(&id, params))
+}
+
+async fn list_disputes(call: Incoming) -> HttpResponse {
+    call.look(Desk::list_disputes)
+}
+
+async fn answer_dispute(call: Incoming, id: web::Path<String>) -> HttpResponse {
+    call.serve(|params| Call::answer_dispute(id.into_inner(), params)).await
+}
+
+async fn close_dispute(call: Incoming, id: web::Path<String>) -> HttpResponse {
+    call.serve(|params| Call::close_dispute(id.into_inner(), params)).await
 }
 
 async fn alive() -> HttpResponse {

@@ -1,4 +1,4 @@
-//! A PaymentIntent and its charges: the states, and what each call may do in which. Pure: ids and times come in as
+//! A PaymentIntent: the states, and what each call may do in which. Pure: ids and times come in as
 //! arguments, and nothing here knows of HTTP or of the journal.
 //!
 //! | status | confirm | capture | cancel |
@@ -11,9 +11,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::method::{self, AUTHENTICATION_REQUIRED, Behaviour, Decline};
+use super::charge::{Charge, ChargeState, PaymentError, PaymentErrorKind};
+use super::method::{self, AUTHENTICATION_REQUIRED, Behaviour, Decline, Dispute};
+use super::refusal::{CANCEL, CAPTURE, CONFIRM, Call, Refusal, UPDATE};
 
 /// A payment as the sandbox keeps it, and as its journal stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,49 +94,6 @@ impl CaptureMethod {
     }
 }
 
-/// One attempt that reached the issuer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Charge {
-    pub(super) id: String,
-    pub(super) state: ChargeState,
-    pub(super) payment_method: String,
-    /// Minor units taken from the card.
-    pub(super) captured: i64,
-    /// Minor units given back by refunds; a release of what was never captured does not count here.
-    pub(super) refunded: i64,
-    /// The id of the dispute, if there is one.
-    pub(super) dispute: Option<String>,
-    pub(super) failure: Option<PaymentError>,
-    pub(super) created: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ChargeState {
-    Failed,
-    Authorized,
-    Captured,
-    Released,
-}
-
-/// Why the last attempt came to nothing: `last_payment_error`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct PaymentError {
-    pub(super) kind: PaymentErrorKind,
-    pub(super) code: String,
-    pub(super) decline_code: Option<String>,
-    pub(super) message: String,
-    pub(super) charge: Option<String>,
-    pub(super) payment_method: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum PaymentErrorKind {
-    CardError,
-    InvalidRequestError,
-}
-
 /// What a confirmation brings along.
 #[derive(Clone, Debug)]
 pub(super) struct Confirmation {
@@ -168,62 +126,6 @@ pub(super) enum Authentication {
     Failed,
 }
 
-/// A call that the payment's state does not allow. The texts are Stripe's.
-#[derive(Debug, Error)]
-pub(super) enum Refusal {
-    #[error(
-        "You cannot {} this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the \
-         following statuses may be {}: {}.",
-        .call.verb, .status.as_str(), .call.participle, .call.allowed
-    )]
-    UnexpectedStatus { call: &'static Call, status: Status },
-    #[error("{text}")]
-    UnexpectedState { text: &'static str },
-    #[error(
-        "This object cannot be accessed right now because another API request or Stripe process is currently \
-         accessing it. If you see this error intermittently, retry the request."
-    )]
-    Busy,
-    #[error(
-        "The amount to capture ({asked}) is greater than the amount you can capture for this payment ({capturable})."
-    )]
-    CaptureTooLarge { asked: i64, capturable: i64 },
-    #[error("Refund amount ({asked}) is greater than unrefunded amount on charge ({left}).")]
-    RefundTooLarge { asked: i64, left: i64 },
-    #[error("Charge {charge} has already been refunded.")]
-    AlreadyRefunded { charge: String },
-}
-
-/// The words of a refusal by status.
-#[derive(Debug)]
-pub(super) struct Call {
-    verb: &'static str,
-    participle: &'static str,
-    allowed: &'static str,
-}
-
-const BEFORE_AUTHORIZATION: &str = "requires_payment_method, requires_confirmation, requires_action";
-static CONFIRM: Call = Call {
-    verb: "confirm",
-    participle: "confirmed",
-    allowed: BEFORE_AUTHORIZATION,
-};
-static UPDATE: Call = Call {
-    verb: "update",
-    participle: "updated",
-    allowed: BEFORE_AUTHORIZATION,
-};
-static CAPTURE: Call = Call {
-    verb: "capture",
-    participle: "captured",
-    allowed: "requires_capture",
-};
-static CANCEL: Call = Call {
-    verb: "cancel",
-    participle: "canceled",
-    allowed: "requires_payment_method, requires_capture, requires_confirmation, requires_action",
-};
-
 impl PaymentIntent {
     /// Tries to authorize. An attempt that the issuer refuses is no [`Refusal`]: it happened, and leaves its traces.
     pub(super) fn confirm(&mut self, with: Confirmation, charge_id: String, now: i64) -> Result<Confirmed, Refusal> {
@@ -247,7 +149,7 @@ impl PaymentIntent {
             self.return_url = with.return_url;
         }
         Ok(match (behaviour, with.cardholder) {
-            (Behaviour::Approve | Behaviour::ApproveThenDispute | Behaviour::Lost, _) => {
+            (Behaviour::Approve | Behaviour::ApproveThenDispute(_) | Behaviour::Lost, _) => {
                 self.authorize(token, charge_id, now)
             }
             (Behaviour::Slow, _) => {
@@ -394,16 +296,22 @@ impl PaymentIntent {
         Ok((asked, charge.id.clone()))
     }
 
-    /// The cardholder contests the latest charge, if its method is one that does.
-    pub(super) fn dispute(&mut self, dispute_id: String) -> Option<&Charge> {
+    /// The cardholder contests the latest charge, if its method is one that does; says how.
+    pub(super) fn dispute(&mut self, dispute_id: String) -> Option<(&Charge, &'static Dispute)> {
         let charge = self.charges.last_mut()?;
-        let disputes = method::find(&charge.payment_method)
-            .is_some_and(|method| matches!(method.behaviour, Behaviour::ApproveThenDispute));
-        if !disputes || charge.state != ChargeState::Captured {
+        let how = match method::find(&charge.payment_method)?.behaviour {
+            Behaviour::ApproveThenDispute(ref how) => how,
+            Behaviour::Approve
+            | Behaviour::Decline(_)
+            | Behaviour::Authenticate
+            | Behaviour::Slow
+            | Behaviour::Lost => return None,
+        };
+        if charge.state != ChargeState::Captured {
             return None;
         }
         charge.dispute = Some(dispute_id);
-        Some(charge)
+        Some((charge, how))
     }
 
     pub(super) fn latest_charge(&self) -> Option<&Charge> {
@@ -503,18 +411,4 @@ impl PaymentIntent {
 pub(super) enum Released {
     Nothing,
     Authorization,
-}
-
-/// Captured money given back.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Refund {
-    pub(super) id: String,
-    pub(super) payment_intent: String,
-    pub(super) charge: String,
-    /// Minor units.
-    pub(super) amount: i64,
-    pub(super) currency: String,
-    pub(super) reason: Option<String>,
-    pub(super) metadata: BTreeMap<String, String>,
-    pub(super) created: i64,
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::intent::{PaymentIntent, Refund};
+use super::charge::{Dispute, Refund};
+use super::intent::PaymentIntent;
 use super::keys::KeyRecord;
 use super::webhook::Event;
 
@@ -23,6 +24,8 @@ pub(super) struct Entry {
     pub(super) intent: Option<PaymentIntent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refund: Option<Refund>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dispute: Option<Dispute>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<KeyRecord>,
     /// To be delivered.

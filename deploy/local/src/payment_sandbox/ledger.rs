@@ -1,11 +1,12 @@
-//! All that the sandbox knows: payments, refunds, idempotency keys, events not delivered yet. Changed only through
+//! All that the sandbox knows: payments, refunds, disputes, idempotency keys, events not delivered yet. Changed only through
 //! [`Ledger::commit`], which writes to the journal first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
-use super::intent::{PaymentIntent, Refund};
+use super::charge::{Dispute, Refund};
+use super::intent::PaymentIntent;
 use super::journal::{Entry, Journal};
 use super::keys::Keys;
 use super::webhook::Event;
@@ -16,6 +17,7 @@ pub(super) struct Ledger {
     journal: Journal,
     pub(super) intents: Shelf<PaymentIntent>,
     pub(super) refunds: Shelf<Refund>,
+    pub(super) disputes: Shelf<Dispute>,
     pub(super) keys: Keys,
     pub(super) undelivered: BTreeMap<String, Event>,
 }
@@ -26,6 +28,7 @@ impl Ledger {
             journal: Journal::Memory,
             intents: Shelf::default(),
             refunds: Shelf::default(),
+            disputes: Shelf::default(),
             keys: Keys::default(),
             undelivered: BTreeMap::new(),
         }
@@ -55,6 +58,9 @@ impl Ledger {
         if let Some(refund) = entry.refund {
             self.refunds.put(refund.id.clone(), refund);
         }
+        if let Some(dispute) = entry.dispute {
+            self.disputes.put(dispute.id.clone(), dispute);
+        }
         if let Some(key) = entry.key {
             self.keys.put(key);
         }
@@ -76,6 +82,10 @@ impl Ledger {
             refund: Some(refund.clone()),
             ..Entry::default()
         });
+        let disputes = self.disputes.oldest_first().map(|dispute| Entry {
+            dispute: Some(dispute.clone()),
+            ..Entry::default()
+        });
         let keys = self.keys.live(now).map(|key| Entry {
             key: Some(key.clone()),
             ..Entry::default()
@@ -84,7 +94,11 @@ impl Ledger {
             events: self.undelivered.values().cloned().collect(),
             ..Entry::default()
         };
-        intents.chain(refunds).chain(keys).chain(std::iter::once(events))
+        intents
+            .chain(refunds)
+            .chain(disputes)
+            .chain(keys)
+            .chain(std::iter::once(events))
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Behaviour {
     /// Authorized at once.
     Approve,
     /// Authorized at once, and disputed by the cardholder as soon as it is captured.
-    ApproveThenDispute,
+    ApproveThenDispute(Dispute),
     /// Refused by the issuer.
     Decline(&'static Decline),
     /// The cardholder has to authenticate (3-D Secure) first.
@@ -27,6 +27,15 @@ pub(super) enum Behaviour {
     Slow,
     /// Authorized at once, but the answer never arrives: the connection is cut.
     Lost,
+}
+
+/// How a cardholder disputes.
+#[derive(Debug)]
+pub(super) struct Dispute {
+    /// <https://docs.stripe.com/disputes/categories>
+    pub(super) reason: &'static str,
+    /// Their bank only asks so far, and takes nothing back.
+    pub(super) is_inquiry: bool,
 }
 
 /// How an issuer refuses, in the words of <https://docs.stripe.com/declines/codes>.
@@ -49,7 +58,7 @@ pub(super) fn find(token: &str) -> Option<&'static TestMethod> {
     METHODS.iter().find(|method| method.token == token)
 }
 
-static METHODS: [TestMethod; 13] = [
+static METHODS: [TestMethod; 15] = [
     card("pm_card_visa", "visa", "4242", Behaviour::Approve),
     card("pm_card_visa_debit", "visa", "5556", Behaviour::Approve),
     card("pm_card_mastercard", "mastercard", "4444", Behaviour::Approve),
@@ -85,10 +94,32 @@ static METHODS: [TestMethod; 13] = [
         Behaviour::Authenticate,
     ),
     card("pm_card_threeDSecure2Required", "visa", "3220", Behaviour::Authenticate),
-    card("pm_card_createDispute", "visa", "0259", Behaviour::ApproveThenDispute),
+    card("pm_card_createDispute", "visa", "0259", disputes("fraudulent")),
+    card(
+        "pm_card_createDisputeProductNotReceived",
+        "visa",
+        "2685",
+        disputes("product_not_received"),
+    ),
+    card(
+        "pm_card_createDisputeInquiry",
+        "visa",
+        "1976",
+        Behaviour::ApproveThenDispute(Dispute {
+            reason: "fraudulent",
+            is_inquiry: true,
+        }),
+    ),
     card("pm_slow", "visa", "4242", Behaviour::Slow),
     card("pm_lost", "visa", "4242", Behaviour::Lost),
 ];
+
+const fn disputes(reason: &'static str) -> Behaviour {
+    Behaviour::ApproveThenDispute(Dispute {
+        reason,
+        is_inquiry: false,
+    })
+}
 
 const fn card(token: &'static str, brand: &'static str, last4: &'static str, behaviour: Behaviour) -> TestMethod {
     TestMethod {

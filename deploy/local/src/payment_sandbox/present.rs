@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::intent::{Charge, ChargeState, PaymentError, PaymentErrorKind, PaymentIntent, Refund, Status};
+use super::charge::{Charge, ChargeState, Dispute, PaymentError, PaymentErrorKind, Refund};
+use super::intent::{PaymentIntent, Status};
 use super::method;
 
 /// How an answer is to be laid out, beside what it tells.
@@ -129,20 +130,28 @@ pub(super) fn refund(refund: &Refund) -> Value {
 }
 
 /// <https://docs.stripe.com/api/disputes/object>
-pub(super) fn dispute(intent: &PaymentIntent, charge: &Charge, now: i64) -> Value {
+pub(super) fn dispute(dispute: &Dispute) -> Value {
     json!({
-        "id": charge.dispute,
+        "id": dispute.id,
         "object": "dispute",
-        "amount": charge.captured,
-        "charge": charge.id,
-        "created": now,
-        "currency": intent.currency,
-        "is_charge_refundable": false,
+        "amount": dispute.amount,
+        "balance_transactions": [],
+        "charge": dispute.charge,
+        "created": dispute.created,
+        "currency": dispute.currency,
+        "evidence": {},
+        "evidence_details": {
+            "due_by": dispute.due_by,
+            "has_evidence": false,
+            "past_due": false,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": dispute.status.is_charge_refundable(),
         "livemode": false,
         "metadata": {},
-        "payment_intent": intent.id,
-        "reason": "fraudulent",
-        "status": "needs_response",
+        "payment_intent": dispute.payment_intent,
+        "reason": dispute.reason,
+        "status": dispute.status.as_str(),
     })
 }
 

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::call::{MAX_ID, expands};
+use super::charge::{Dispute, Refund};
 use super::desk::Desk;
 use super::fault::Fault;
 use super::form::{Params, required};
-use super::intent::{PaymentIntent, Refund};
+use super::intent::PaymentIntent;
 use super::ledger::{Ledger, Shelf};
 use super::present;
 
@@ -81,6 +82,30 @@ impl Desk {
             page.into_iter().map(present::refund).collect(),
             more,
         ))
+    }
+
+    pub(super) fn show_dispute(&self, id: &str, params: Params) -> Result<Value, Fault> {
+        params.finish()?;
+        let ledger = self.ledger();
+        let dispute = ledger.disputes.get(id).map(present::dispute);
+        dispute.ok_or_else(|| Fault::no_such("dispute", "dispute", id))
+    }
+
+    /// Newest first; of one payment, or all.
+    pub(super) fn list_disputes(&self, mut params: Params) -> Result<Value, Fault> {
+        let limit = limit(&mut params)?;
+        let after = params.text("starting_after", MAX_ID)?;
+        let intent = params.text("payment_intent", MAX_ID)?;
+        let charge = params.text("charge", MAX_ID)?;
+        params.finish()?;
+        let wanted = |dispute: &Dispute| {
+            intent.as_ref().is_none_or(|id| *id == dispute.payment_intent)
+                && charge.as_ref().is_none_or(|id| *id == dispute.charge)
+        };
+        let ledger = self.ledger();
+        let (page, more) = page(&ledger.disputes, "dispute", after.as_deref(), limit, wanted)?;
+        let data = page.into_iter().map(present::dispute).collect();
+        Ok(present::list("/v1/disputes", data, more))
     }
 
     /// Newest first. Unlike Stripe's index, which lags by up to a minute, this one is always up to date.

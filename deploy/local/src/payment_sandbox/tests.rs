@@ -1,5 +1,6 @@
 //! The sandbox as its clients see it: over HTTP, by Stripe's documentation.
 
+mod disputes;
 mod idempotency;
 mod journal;
 mod late;

@@ -112,6 +112,11 @@ async fn every_change_is_told_with_a_signature_that_verifies() {
     shop.pay_by("pm_card_chargeDeclined").await;
     let disputed = super::path_of(&shop.pay_by("pm_card_createDispute").await);
     shop.post(&format!("{disputed}/capture"), &[]).await;
+    let dispute = shop.get("/v1/disputes").await.body["data"][0]["id"].clone();
+    let dispute = format!("/v1/disputes/{}", dispute.as_str().unwrap());
+    shop.post(&dispute, &[("submit", "true")]).await;
+    shop.post(&format!("{dispute}/close"), &[]).await;
+    shop.pay_by("pm_card_authenticationRequired").await;
 
     endpoint
         .expect(vec![
@@ -125,6 +130,9 @@ async fn every_change_is_told_with_a_signature_that_verifies() {
             "payment_intent.amount_capturable_updated",
             "payment_intent.succeeded",
             "charge.dispute.created",
+            "charge.dispute.updated",
+            "charge.dispute.closed",
+            "payment_intent.requires_action",
         ])
         .await;
     for (header, payload) in endpoint.received.lock().unwrap().iter() {
