@@ -11,6 +11,7 @@ use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -71,6 +72,20 @@ impl<T: Deserr<FieldErrors> + 'static> FromRequest for Json<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let value = read(req, payload, "application/json");
         Box::pin(async move { Ok(Self(from_value(value.await?)?)) })
+    }
+}
+
+/// A body of at most 256 KiB as it came, of any media type: for what is signed byte by byte.
+#[derive(Debug)]
+pub struct Raw(pub Bytes);
+
+impl FromRequest for Raw {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = whole(payload);
+        Box::pin(async move { body.await.map(Self) })
     }
 }
 
@@ -161,7 +176,7 @@ fn read(
         .unwrap_or_default();
     let sent = sent.split(';').next().unwrap_or_default().trim();
     let right_type = sent.eq_ignore_ascii_case(media_type);
-    let payload = BodyStream::new(payload.take());
+    let body = whole(payload);
     async move {
         if !right_type {
             let detail = format!("send the body as Content-Type: {media_type}");
@@ -170,19 +185,23 @@ fn read(
                     .header(header::ACCEPT, header::HeaderValue::from_static(media_type)),
             );
         }
-        let bytes = match to_bytes_limited(payload, MAX_BODY_BYTES).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_broken)) => {
-                return Err(Problem::bad_request("incomplete_body", "the body did not arrive whole"));
-            }
-            Err(_too_large) => return Err(too_large()),
-        };
-        match serde_json::from_slice::<Strict>(&bytes) {
+        match serde_json::from_slice::<Strict>(&body.await?) {
             Ok(Strict(value)) => Ok(value),
             Err(fault) => Err(Problem::bad_request(
                 "invalid_json",
                 format!("the body is not valid JSON: {fault}"),
             )),
+        }
+    }
+}
+
+fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let payload = BodyStream::new(payload.take());
+    async move {
+        match to_bytes_limited(payload, MAX_BODY_BYTES).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(_broken)) => Err(Problem::bad_request("incomplete_body", "the body did not arrive whole")),
+            Err(_too_large) => Err(too_large()),
         }
     }
 }

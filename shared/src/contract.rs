@@ -153,6 +153,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         of::<order::OrderShipped>(),
         of::<order::OrderDelivered>(),
         of::<order::OrderRefunded>(),
+        of::<order::OrderDisputed>(),
         of::<product::ProductCreated>(),
         of::<product::ProductChanged>(),
         of::<product::ProductArchived>(),

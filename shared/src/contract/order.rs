@@ -163,7 +163,48 @@ pub struct OrderRefunded {
     pub reason: String,
 }
 
+/// The payment of the order is disputed, or a dispute of it has got on: the customer has had their bank
+/// take it back. It is told at each change of `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderDisputed {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub customer_id: CustomerId,
+    /// The provider's id of the dispute.
+    pub dispute_id: String,
+    /// How much is contested.
+    pub amount: Money,
+    /// Why, in the provider's word, such as `fraudulent`.
+    pub reason: String,
+    /// Where it stands.
+    pub status: DisputeStatus,
+    /// Until when the merchant can answer it at the provider, while that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub respond_by: Option<Timestamp>,
+}
+
+/// Where a dispute stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeStatus {
+    /// The customer's bank asks; nothing has been taken back yet.
+    Inquiry,
+    /// The amount has been taken back for now; the merchant may answer, or the bank is deciding.
+    Open,
+    /// The merchant was right: the amount came back.
+    Won,
+    /// The customer was right: the amount is theirs.
+    Lost,
+    /// It ended without anything being taken back.
+    Closed,
+    /// One that a later release knows.
+    #[serde(other)]
+    Other,
+}
+
 events!("order-service":
     OrderPlaced, OrderFailed, OrderAwaitingAcceptance, OrderConfirmed, OrderRejected, OrderCancelled,
-    OrderShipped, OrderDelivered, OrderRefunded,
+    OrderShipped, OrderDelivered, OrderRefunded, OrderDisputed,
 );
