@@ -30,6 +30,7 @@ use crate::clients::payment::PaymentClient;
 use crate::clients::product::ProductClient;
 use crate::config::Settings;
 use crate::fulfil::{Fulfilment, Pace, Peers};
+use crate::http::webhook::signature::Signatures;
 use crate::http::{self, Contract, Desk};
 use crate::intake::Intake;
 use crate::reconcile::Reconciliation;
@@ -85,6 +86,7 @@ impl Application {
             cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
             currency: settings.common.shop_currency,
             acceptance,
+            signatures: signatures(&settings)?,
             stopping: stop.clone(),
         };
         let intake = Intake {
@@ -219,6 +221,21 @@ fn reconciliation(settings: &Settings, outgoing: &Outgoing, aws: &Aws, stop: &Ca
         stopping: stop.clone(),
         one: Reconciliation::one_at_a_time(),
     }
+}
+
+fn signatures(settings: &Settings) -> anyhow::Result<Option<Signatures>> {
+    let payment = &settings.payment;
+    let Some(secrets) = &payment.payment_webhook_secret else {
+        tracing::warn!(
+            "PAYMENT_WEBHOOK_SECRET is not set: the payment provider's events are refused, so that disputes are not \
+             heard of, and what customers complete is seen late"
+        );
+        return Ok(None);
+    };
+    let tolerance = Duration::from_secs(payment.payment_webhook_tolerance_s);
+    Ok(Some(
+        Signatures::new(secrets, tolerance).context("PAYMENT_WEBHOOK_SECRET")?,
+    ))
 }
 
 fn pace(settings: &Settings) -> Pace {

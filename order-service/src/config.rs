@@ -63,6 +63,13 @@ pub struct PaymentSettings {
     /// Where the provider sends a customer back to after authenticating a payment.
     #[arg(long, env = "PAYMENT_RETURN_URL")]
     pub payment_return_url: Option<Url>,
+    /// The secrets of the provider's webhook endpoint, separated by commas: several while one is being
+    /// changed. Without any the provider's events are refused, and disputes are not heard of.
+    #[arg(long, env = "PAYMENT_WEBHOOK_SECRET", hide_env_values = true)]
+    pub payment_webhook_secret: Option<SecretString>,
+    /// Seconds by which the clock of whoever signs a webhook may differ from this one's.
+    #[arg(long, env = "PAYMENT_WEBHOOK_TOLERANCE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub payment_webhook_tolerance_s: u64,
     /// Seconds in which a customer may name other tokens, from the first refusal on.
     #[arg(long, env = "PAYMENT_RETRY_S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=36_000))]
     pub payment_retry_s: u64,

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use shared::contract::order::{
-    FailureReason, OrderAwaitingAcceptance, OrderCancelled, OrderConfirmed, OrderDelivered, OrderFailed, OrderPlaced,
-    OrderRefunded, OrderRejected, OrderShipped,
+    FailureReason, OrderAwaitingAcceptance, OrderCancelled, OrderConfirmed, OrderDelivered, OrderDisputed, OrderFailed,
+    OrderPlaced, OrderRefunded, OrderRejected, OrderShipped,
 };
 use shared::contract::{Entry, Envelope, Event};
 use shared::idempotency::Fingerprint;
@@ -99,6 +99,19 @@ pub(crate) fn entry(order: &Order, event: &Recorded) -> serde_json::Result<Entry
                 amount,
                 refunded_total,
                 reason,
+            },
+        ),
+        Told::Disputed(dispute) => with(
+            order,
+            event,
+            OrderDisputed {
+                order_id,
+                customer_id,
+                dispute_id: dispute.id,
+                amount: dispute.amount,
+                reason: dispute.reason.into(),
+                status: dispute.status,
+                respond_by: dispute.respond_by,
             },
         ),
     }

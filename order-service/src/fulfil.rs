@@ -5,6 +5,7 @@
 //! has a key from the order's id; so this may die anywhere, run twice at once, and be gone on with by
 //! whoever comes next. Where it died, the order is due.
 
+mod hints;
 mod work;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
+pub(crate) use self::hints::HintError;
 use self::work::Work;
 use crate::clients::payment::{PaymentClient, PaymentError};
 use crate::clients::product::{ProductClient, ProductError};

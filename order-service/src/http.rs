@@ -11,6 +11,7 @@ mod refunds;
 mod text;
 mod view;
 mod wait;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use self::webhook::signature::Signatures;
 use crate::clients::product::ProductClient;
 use crate::domain::order::Order;
 use crate::fulfil::Fulfilment;
@@ -38,6 +40,8 @@ pub(crate) struct Desk {
     pub(crate) cursors: Arc<CursorKeys>,
     pub(crate) currency: Currency,
     pub(crate) acceptance: Acceptance,
+    /// Who the provider's events are believed to come from; none are taken without.
+    pub(crate) signatures: Option<Signatures>,
     /// Nobody is kept waiting any more.
     pub(crate) stopping: CancellationToken,
 }
@@ -55,6 +59,7 @@ pub(crate) const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{id}/refunds"];
     tags(
         (name = "orders", description = "One's own orders; a merchant's, everybody's"),
         (name = "operators", description = "For administrators"),
+        (name = "webhooks", description = "The payment provider's later answers, by signature"),
     ),
     modifiers(&Tokens),
     components(schemas(shared::problem::ProblemBody)),
@@ -74,7 +79,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(actions::pay_order)
         .service(actions::ship_order)
         .service(actions::deliver_order)
-        .service(refunds::refund_order);
+        .service(refunds::refund_order)
+        .service(webhook::take_event);
 }
 
 impl Desk {

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
+use shared::contract::order::DisputeStatus;
 
 use crate::domain::order::Order;
 use crate::domain::payment::RefundState;
@@ -50,6 +51,27 @@ static PARKED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
+static PAYMENT_REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("payments.refused")
+        .with_description(
+            "Calls that the payment provider refused for what this service is or sent: somebody has to look",
+        )
+        .build()
+});
+static DISPUTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("orders.disputed")
+        .with_description("Disputes noted on orders, by where they stand")
+        .build()
+});
+static WEBHOOKS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .u64_counter("payments.webhooks")
+        .with_description("Events of the payment provider, by what came of them")
+        .build()
+});
+
 /// An order was stored for the first time.
 pub(crate) fn created(order: &Order) {
     CREATED.add(1, &[]);
@@ -82,6 +104,25 @@ pub(crate) fn delayed() {
 /// An order was tried too often.
 pub(crate) fn parked() {
     PARKED.add(1, &[]);
+}
+
+/// The provider refused a call for what this service is or sent.
+pub(crate) fn payment_refused() {
+    PAYMENT_REFUSED.add(1, &[]);
+}
+
+/// A dispute was noted.
+pub(crate) fn disputed(status: DisputeStatus) {
+    let word = serde_json::to_value(status).ok();
+    let word = word
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    DISPUTED.add(1, &[KeyValue::new("status", word)]);
+}
+
+/// The provider told something; or somebody did in its name.
+pub(crate) fn webhook(outcome: String) {
+    WEBHOOKS.add(1, &[KeyValue::new("outcome", outcome)]);
 }
 
 fn settled_as(order: &Order) {

@@ -4,7 +4,9 @@
 //! nothing: <https://docs.stripe.com/api/idempotent_requests>. Keys live for a day; an older payment
 //! is looked up by its order's id and never created again.
 
+pub mod amount;
 mod api;
+pub mod event;
 mod listing;
 mod refund;
 
@@ -14,14 +16,16 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest_middleware::ClientWithMiddleware;
 use secrecy::SecretString;
 use shared::contract::checkout::PaymentToken;
+use shared::contract::order::DisputeStatus;
 use shared::ids::OrderId;
-use shared::money::Money;
+use shared::money::{Money, UnknownCurrency};
 use thiserror::Error;
 use url::Url;
 
 use self::api::{Api, Fault, Intent, Status};
 pub use self::listing::PaymentPage;
 pub use self::refund::Refunded;
+use crate::domain::dispute::Dispute;
 use crate::domain::payment::NextAction;
 
 /// Calls the provider.
@@ -74,6 +78,8 @@ pub enum GivenBack {
     Voided,
     /// This much had been taken and has been refunded.
     Refunded(Money),
+    /// All of it had been taken, and its dispute decides who has it: the provider refunds nothing beside.
+    Contested,
 }
 
 /// A definite answer, and the payment's id where there is one.
@@ -85,6 +91,15 @@ pub struct Answer<T> {
     pub outcome: T,
 }
 
+/// A dispute, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// The provider's id of the payment.
+    pub intent: String,
+    /// The dispute.
+    pub dispute: Dispute,
+}
+
 /// Why there is no definite answer. Trying again later tells.
 #[derive(Debug, Error)]
 pub enum PaymentError {
@@ -93,8 +108,12 @@ pub enum PaymentError {
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It is still working on this very payment, or on too much else.
     #[error("the payment provider is busy with it")]
-    Busy,
-    /// It refused what it should not have: our key, our parameters.
+    Busy {
+        /// How long it wants to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// It refused what it should not have: our key, our parameters. Waiting does not help: somebody has
+    /// to look. The order stays as it is, since it says nothing of the payment.
     #[error("the payment provider refused: {status} {code}")]
     Refused {
         /// HTTP.
@@ -104,6 +123,8 @@ pub enum PaymentError {
     },
 }
 
+/// It has not come to an end.
+const BUSY: PaymentError = PaymentError::Busy { retry_after: None };
 /// Younger than the provider's keys, which live for 24 hours.
 const KEYS_LIVE: SignedDuration = SignedDuration::from_hours(23);
 
@@ -149,7 +170,10 @@ impl PaymentClient {
             Ok(confirmed) => Ok(about(&begun, confirmed.body.authorization()?)),
             Err(Fault::Declined) => Ok(about(&begun, Authorization::Declined)),
             // Somebody was faster: another worker, or a cancel.
-            Err(Fault::UnexpectedState) => Ok(about(&begun, self.get(&begun.id).await?.authorization()?)),
+            Err(Fault::UnexpectedState | Fault::Stuck) => {
+                Ok(about(&begun, self.get(&begun.id).await?.authorization()?))
+            }
+            Err(Fault::Disputed) => Err(BUSY),
             Err(Fault::Other(error)) => Err(error),
         }
     }
@@ -181,13 +205,13 @@ impl PaymentClient {
         let path = format!("/v1/payment_intents/{intent}/capture");
         let captured = match self.api.post::<Intent>(&path, &step(of.order, "capture"), &[]).await {
             Ok(captured) => captured.body,
-            Err(Fault::UnexpectedState) => self.get(&intent).await?,
+            Err(Fault::UnexpectedState | Fault::Stuck | Fault::Disputed) => self.get(&intent).await?,
             Err(Fault::Declined) => return Ok(about_id(intent, Capture::Refused)),
-            Err(Fault::Other(error)) => return Err(error),
+            Err(Fault::Other(error)) => self.final_in_spite_of(error, &intent).await?,
         };
         let outcome = match captured.status {
             Status::Succeeded => Capture::Captured,
-            Status::RequiresCapture | Status::Processing | Status::Other => return Err(PaymentError::Busy),
+            Status::RequiresCapture | Status::Processing | Status::Other => return Err(BUSY),
             Status::RequiresPaymentMethod
             | Status::RequiresConfirmation
             | Status::RequiresAction
@@ -212,33 +236,83 @@ impl PaymentClient {
         let path = format!("/v1/payment_intents/{intent}/cancel");
         let status = match self.api.post::<Intent>(&path, &step(of.order, "cancel"), &[]).await {
             Ok(cancelled) => cancelled.body.status,
-            Err(Fault::UnexpectedState | Fault::Declined) => self.get(&intent).await?.status,
-            Err(Fault::Other(error)) => return Err(error),
+            Err(Fault::UnexpectedState | Fault::Declined | Fault::Stuck | Fault::Disputed) => {
+                self.get(&intent).await?.status
+            }
+            Err(Fault::Other(error)) => self.final_in_spite_of(error, &intent).await?.status,
         };
         match status {
             Status::Canceled => Ok(about_id(intent, GivenBack::Voided)),
             Status::Succeeded => {
-                let refunded = self.refund_the_rest(of, &intent).await?;
-                Ok(about_id(intent, GivenBack::Refunded(refunded)))
+                let outcome = self.refund_the_rest(of, &intent).await?;
+                Ok(about_id(intent, outcome))
             }
             Status::RequiresPaymentMethod
             | Status::RequiresConfirmation
             | Status::RequiresAction
             | Status::RequiresCapture
             | Status::Processing
-            | Status::Other => Err(PaymentError::Busy),
+            | Status::Other => Err(BUSY),
         }
     }
 
-    async fn refund_the_rest(&self, of: Of<'_>, intent: &str) -> Result<Money, PaymentError> {
+    async fn refund_the_rest(&self, of: Of<'_>, intent: &str) -> Result<GivenBack, PaymentError> {
         let fields = [("payment_intent", intent.to_owned())];
         let key = step(of.order, "refund-rest");
         match self.api.post::<api::Refund>("/v1/refunds", &key, &fields).await {
-            Ok(refund) => Ok(Money::new(refund.body.amount, of.total.currency)),
+            Ok(refund) => amount::from_provider(refund.body.amount, of.total.currency)
+                .map(GivenBack::Refunded)
+                .ok_or_else(|| PaymentError::Unknown("it refunded more than there is".into())),
             // All of it has gone back already.
-            Err(Fault::UnexpectedState) => Ok(Money::zero(of.total.currency)),
-            Err(Fault::Declined) => Err(PaymentError::Busy),
+            Err(Fault::UnexpectedState) => Ok(GivenBack::Refunded(Money::zero(of.total.currency))),
+            Err(Fault::Disputed) => Ok(GivenBack::Contested),
+            Err(Fault::Declined | Fault::Stuck) => Err(BUSY),
             Err(Fault::Other(error)) => Err(error),
+        }
+    }
+
+    /// Which order a payment is for, as we wrote to it when it was begun. `None`: the provider knows no
+    /// such payment, or it is none of ours.
+    ///
+    /// # Errors
+    /// There is no definite answer yet.
+    pub async fn order_of(&self, intent: &str) -> Result<Option<OrderId>, PaymentError> {
+        let found = match self.get(intent).await {
+            Ok(intent) => intent,
+            Err(error) => return unless_missing(error),
+        };
+        let named = found.metadata.and_then(|metadata| metadata.order_id);
+        Ok(named.and_then(|id| id.parse().ok()))
+    }
+
+    /// A dispute as it stands now. `None`: the provider knows none of that id, or it is of no payment
+    /// that we could have made.
+    ///
+    /// # Errors
+    /// There is no definite answer yet.
+    pub async fn dispute(&self, id: &str) -> Result<Option<Contested>, PaymentError> {
+        let path = format!("/v1/disputes/{id}");
+        match self.api.get::<api::Dispute>(&path, &[]).await {
+            Ok(dispute) => dispute.contested(),
+            Err(fault) => unless_missing(fault.into()),
+        }
+    }
+
+    /// A refusal in words that are not known can be of a payment that is done with. Then that is the
+    /// answer, and else the refusal.
+    async fn final_in_spite_of(&self, error: PaymentError, intent: &str) -> Result<Intent, PaymentError> {
+        let PaymentError::Refused { status: 400, .. } = error else {
+            return Err(error);
+        };
+        let intent = self.get(intent).await?;
+        match intent.status {
+            Status::Succeeded | Status::Canceled => Ok(intent),
+            Status::RequiresPaymentMethod
+            | Status::RequiresConfirmation
+            | Status::RequiresAction
+            | Status::Processing
+            | Status::RequiresCapture
+            | Status::Other => Err(error),
         }
     }
 
@@ -256,8 +330,11 @@ impl PaymentClient {
             let found = found.map_err(PaymentError::from)?.data.into_iter().next();
             return Ok(found.map_or(Begun::TooLate, Begun::There));
         }
+        let Some(amount) = amount::to_provider(of.total) else {
+            return Ok(Begun::Refused);
+        };
         let fields = [
-            ("amount", of.total.amount_minor.to_string()),
+            ("amount", amount.to_string()),
             ("currency", of.total.currency.code().to_lowercase()),
             ("capture_method", "manual".to_owned()),
             ("payment_method_types[]", "card".to_owned()),
@@ -272,7 +349,7 @@ impl PaymentClient {
             Ok(created) if created.replayed => self.get(&created.body.id).await.map(Begun::There),
             Ok(created) => Ok(Begun::There(created.body)),
             Err(Fault::Declined) => Ok(Begun::Refused),
-            Err(Fault::UnexpectedState) => Err(PaymentError::Busy),
+            Err(Fault::UnexpectedState | Fault::Stuck | Fault::Disputed) => Err(BUSY),
             Err(Fault::Other(error)) => Err(error),
         }
     }
@@ -280,6 +357,54 @@ impl PaymentClient {
     async fn get(&self, id: &str) -> Result<Intent, PaymentError> {
         let path = format!("/v1/payment_intents/{id}");
         self.api.get(&path, &[]).await.map_err(PaymentError::from)
+    }
+}
+
+/// What the provider does not know is an answer, too.
+fn unless_missing<T>(error: PaymentError) -> Result<Option<T>, PaymentError> {
+    match error {
+        PaymentError::Refused { status: 404, .. } => Ok(None),
+        PaymentError::Refused { .. } | PaymentError::Unknown(_) | PaymentError::Busy { .. } => Err(error),
+    }
+}
+
+impl api::Dispute {
+    fn contested(self) -> Result<Option<Contested>, PaymentError> {
+        let Some(intent) = self.payment_intent else {
+            return Ok(None);
+        };
+        let unreadable = |what: &'static str| PaymentError::Unknown(what.into());
+        let currency = self.currency.to_uppercase().parse();
+        let currency = currency.map_err(|fault: UnknownCurrency| PaymentError::Unknown(fault.into()))?;
+        let amount = amount::from_provider(self.amount, currency);
+        let time = |second| Timestamp::from_second(second).ok();
+        let status = match self.status {
+            api::DisputeStatus::WarningNeedsResponse | api::DisputeStatus::WarningUnderReview => DisputeStatus::Inquiry,
+            // One that a later version of the API knows has not come to an end that we know of.
+            api::DisputeStatus::NeedsResponse | api::DisputeStatus::UnderReview | api::DisputeStatus::Other => {
+                DisputeStatus::Open
+            }
+            api::DisputeStatus::Won => DisputeStatus::Won,
+            api::DisputeStatus::Lost => DisputeStatus::Lost,
+            api::DisputeStatus::WarningClosed | api::DisputeStatus::Prevented => DisputeStatus::Closed,
+        };
+        let waits_for_us = matches!(
+            self.status,
+            api::DisputeStatus::WarningNeedsResponse | api::DisputeStatus::NeedsResponse
+        );
+        let due_by = self.evidence_details.and_then(|details| details.due_by);
+        Ok(Some(Contested {
+            intent,
+            dispute: Dispute {
+                id: self.id,
+                amount: amount.ok_or_else(|| unreadable("a dispute of more than there is"))?,
+                reason: self.reason.into(),
+                status,
+                refundable: self.is_charge_refundable,
+                opened_at: time(self.created).ok_or_else(|| unreadable("a dispute of no time"))?,
+                respond_by: due_by.filter(|_| waits_for_us).and_then(time),
+            },
+        }))
     }
 }
 
@@ -309,7 +434,7 @@ impl Intent {
             Status::RequiresCapture | Status::Succeeded => Ok(Authorization::Authorized),
             Status::RequiresAction => Ok(Authorization::NeedsCustomer(self.next_action())),
             Status::RequiresPaymentMethod | Status::Canceled => Ok(Authorization::Declined),
-            Status::RequiresConfirmation | Status::Processing | Status::Other => Err(PaymentError::Busy),
+            Status::RequiresConfirmation | Status::Processing | Status::Other => Err(BUSY),
         }
     }
 
@@ -329,7 +454,7 @@ impl From<Fault> for PaymentError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Other(error) => error,
-            Fault::Declined | Fault::UnexpectedState => Self::Busy,
+            Fault::Declined | Fault::UnexpectedState | Fault::Stuck | Fault::Disputed => BUSY,
         }
     }
 }

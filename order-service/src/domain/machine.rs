@@ -22,6 +22,7 @@
 //! | `Refund` | confirmed, shipped, delivered | the same | |
 //! | `RefundDone` | the same, cancelling | the same | refunded |
 //! | `RefundRefused` | the same, cancelling | the same | |
+//! | `Disputed` | any | the same | disputed |
 //!
 //! Whatever the saga finds out and is not in the table came late or again, and changes nothing.
 //! What a person asks and is not in the table is illegal, or changes nothing where it has been done.
@@ -33,6 +34,7 @@ use shared::money::Money;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::domain::dispute::Dispute;
 use crate::domain::payment::{NextAction, RefundRequest};
 use crate::domain::state::{Action, Effect, Standing, State, Status, Tell};
 
@@ -104,6 +106,8 @@ pub enum Input {
     RefundDone(Uuid),
     /// The provider will not make it.
     RefundRefused(Uuid),
+    /// The payment is disputed, or a dispute of it has got on.
+    Disputed(Dispute),
 }
 
 /// A change of state: to be stored, then told and carried out.
@@ -156,7 +160,8 @@ impl State {
             | Input::CaptureRefused
             | Input::Undone { .. }
             | Input::RefundDone(_)
-            | Input::RefundRefused(_) => Ok(self.finding(input).map_or(Verdict::Unchanged, Verdict::Goes)),
+            | Input::RefundRefused(_)
+            | Input::Disputed(_) => Ok(self.finding(input).map_or(Verdict::Unchanged, Verdict::Goes)),
             Input::Accept => self.accept(),
             Input::Reject { .. } => self.reject(),
             Input::Cancel { .. } => self.cancel(),
@@ -212,6 +217,8 @@ impl State {
             (Self::Confirmed | Self::Shipped | Self::Delivered | Self::Cancelling(_), Input::RefundRefused(_)) => {
                 (self, &[])
             }
+            // Whatever has become of the order, and however late.
+            (_, Input::Disputed(_)) => (self, &[Tell::Disputed]),
             _ => return None,
         };
         Some(Transition {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use strum::IntoEnumIterator;
 
 use super::*;
+use crate::domain::dispute::tests::an_open_dispute;
 use crate::domain::state::Phase;
 
 const ANSWER_BY: Timestamp = Timestamp::UNIX_EPOCH;
@@ -70,6 +71,7 @@ pub(crate) fn inputs() -> Vec<(&'static str, Input)> {
         ),
         ("refund done", Input::RefundDone(Uuid::nil())),
         ("refund refused", Input::RefundRefused(Uuid::nil())),
+        ("disputed", Input::Disputed(an_open_dispute())),
     ]
 }
 
@@ -95,6 +97,7 @@ const fn kind(input: &Input) -> usize {
         Input::Refund(_) => 16,
         Input::RefundDone(_) => 17,
         Input::RefundRefused(_) => 18,
+        Input::Disputed(_) => 19,
     }
 }
 
@@ -117,7 +120,7 @@ const fn kind_of_state(state: State) -> usize {
 #[test]
 fn no_kind_of_input_or_state_is_left_out() {
     let kinds: BTreeSet<_> = inputs().iter().map(|(_, input)| kind(input)).collect();
-    assert_eq!(kinds, (0..=18).collect());
+    assert_eq!(kinds, (0..=19).collect());
     let kinds: BTreeSet<_> = states().into_iter().map(kind_of_state).collect();
     assert_eq!(kinds, (0..=9).collect());
 }
@@ -202,6 +205,7 @@ fn expected(state: State, input: &str) -> Result<Option<(State, Vec<Tell>)>, ()>
         (Confirmed | Shipped | Delivered, "refund") => go(state, &[]),
         (Confirmed | Shipped | Delivered | Cancelling(_), "refund done") => go(state, &[Tell::Refunded]),
         (Confirmed | Shipped | Delivered | Cancelling(_), "refund refused") => go(state, &[]),
+        (_, "disputed") => go(state, &[Tell::Disputed]),
         _ if is_finding => Ok(None),
         _ => Err(()),
     }

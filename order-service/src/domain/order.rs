@@ -191,10 +191,19 @@ impl Order {
         allowed
             .filter(|action| match action {
                 Action::Pay => waits_for_customer && self.payment.takes_tokens(),
-                Action::Refund => self.payment.left(self.total).is_ok_and(|left| left.amount_minor > 0),
-                Action::Accept | Action::Reject | Action::Cancel | Action::Ship | Action::Deliver => true,
+                Action::Refund => {
+                    !self.payment.is_contested()
+                        && self.payment.left(self.total).is_ok_and(|left| left.amount_minor > 0)
+                }
+                Action::Cancel => !self.payment.is_contested(),
+                Action::Accept | Action::Reject | Action::Ship | Action::Deliver => true,
             })
             .collect()
+    }
+
+    /// Whether the payment was taken and cannot be given back by us.
+    pub(super) fn dispute_decides(&self) -> bool {
+        self.payment.state == PaymentState::Captured || self.payment.is_contested()
     }
 
     /// The payment as the input leaves it; `None` where the input turns out to be known already.
@@ -228,6 +237,8 @@ impl Order {
             Input::Fulfilled if payment.is_needed() => with(PaymentState::Captured),
             Input::Undone { refunded } if payment.is_needed() => with(match refunded {
                 Some(_) => PaymentState::Returned,
+                // Taken, and not given back by us: the dispute decides who has it.
+                None if self.dispute_decides() => PaymentState::Captured,
                 None => PaymentState::Voided,
             }),
             Input::Pay(token) => match payment.pay_with(token.clone(), now) {
@@ -238,6 +249,9 @@ impl Order {
             Input::Refund(request) => return Ok(payment.refund(request, self.total, now)?),
             Input::RefundDone(id) => return Ok(payment.answered(*id, RefundState::Done)),
             Input::RefundRefused(id) => return Ok(payment.answered(*id, RefundState::Refused)),
+            Input::Disputed(dispute) => return Ok(payment.disputed(dispute)),
+            // It would have to be refunded.
+            Input::Cancel { .. } if payment.is_contested() => return Err(PaymentRefusal::Disputed.into()),
             Input::Authorized { .. }
             | Input::OutOfStock(_)
             | Input::HoldLost
@@ -296,6 +310,7 @@ impl Order {
                     reason: refund.reason.clone(),
                 }
             }
+            (Tell::Disputed, Input::Disputed(dispute)) => Told::Disputed(dispute.clone()),
             _ => return None,
         })
     }

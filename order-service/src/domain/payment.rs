@@ -10,6 +10,8 @@ use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::dispute::Dispute;
+
 /// An order's payment.
 #[derive(Clone, Debug)]
 pub struct Payment {
@@ -23,6 +25,8 @@ pub struct Payment {
     pub intent: Option<String>,
     /// What was given back, or is to be.
     pub refunds: Vec<Refund>,
+    /// What the customer's bank took back, or may, oldest first.
+    pub disputes: Vec<Dispute>,
     /// When its waiting ends.
     pub patience: Patience,
 }
@@ -174,6 +178,9 @@ pub enum PaymentRefusal {
     /// The amount is nothing, less than nothing, or of another currency.
     #[error("this is no amount that can be refunded")]
     NotAnAmount,
+    /// The customer's bank has the money, or may take it: the provider makes no refund beside.
+    #[error("the payment is disputed, and its provider makes no refund meanwhile: answer the dispute there")]
+    Disputed,
 }
 
 /// Tokens that one order may try.
@@ -181,6 +188,8 @@ const MAX_ATTEMPTS: u16 = 10;
 /// Refunds of one order, refused ones too. They are kept with it for ever, and the longest reasons of all
 /// of them, on the timeline and in events too, leave its item below DynamoDB's 400 KB.
 pub const MAX_REFUNDS: usize = 30;
+/// Disputes of one payment that are noted. More than two of one card payment are not known of.
+const MAX_DISPUTES: usize = 10;
 
 impl Payment {
     /// Of an order that costs `total` and is paid with `token`, if with any.
@@ -196,6 +205,7 @@ impl Payment {
             attempt: 1,
             intent: None,
             refunds: Vec::new(),
+            disputes: Vec::new(),
             patience: Patience::default(),
         }
     }
@@ -273,6 +283,32 @@ impl Payment {
         Money::sum(total.currency, counted.map(|refund| refund.amount))
     }
 
+    /// Whether the provider makes no refunds of it, since it is disputed.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        self.disputes.iter().any(|dispute| !dispute.refundable)
+    }
+
+    /// Notes what is new of a dispute. `None`: nothing is, or there are too many already.
+    pub(super) fn disputed(&self, dispute: &Dispute) -> Option<Self> {
+        if !self.is_needed() {
+            return None;
+        }
+        let is_full = self.disputes.len() >= MAX_DISPUTES;
+        let mut after = self.clone();
+        match after.disputes.iter_mut().find(|known| known.id == dispute.id) {
+            Some(known) if known == dispute => return None,
+            Some(known) => known.clone_from(dispute),
+            None if is_full => return None,
+            None => after.disputes.push(dispute.clone()),
+        }
+        if after.state == PaymentState::Voided {
+            // What was thought to be given back in time had been taken.
+            after.state = PaymentState::Captured;
+        }
+        Some(after)
+    }
+
     /// With that state, now that the provider has answered.
     pub(super) fn answered_with(&self, state: PaymentState) -> Self {
         let mut after = self.clone();
@@ -335,6 +371,9 @@ impl Payment {
     ) -> Result<Option<Self>, PaymentRefusal> {
         if self.refund_of(request.id).is_some() {
             return Ok(None);
+        }
+        if self.is_contested() {
+            return Err(PaymentRefusal::Disputed);
         }
         if self.refunds.len() >= MAX_REFUNDS {
             return Err(PaymentRefusal::TooMany);

@@ -10,6 +10,8 @@ use shared::ids::ProductId;
 use shared::money::Money;
 use uuid::Uuid;
 
+use crate::domain::dispute::Dispute;
+use crate::domain::dispute::tests::an_open_dispute;
 use crate::domain::machine::Input;
 use crate::domain::order::{Applied, Moment, Order};
 use crate::domain::payment::{NextAction, PaymentState, RefundRequest, RefundState};
@@ -91,6 +93,11 @@ fn any_input() -> impl Strategy<Value = Input> {
         })),
         id().prop_map(Input::RefundDone),
         id().prop_map(Input::RefundRefused),
+        (text(), any::<bool>()).prop_map(|(id, refundable)| Input::Disputed(Dispute {
+            id,
+            refundable,
+            ..an_open_dispute()
+        })),
     ]
 }
 

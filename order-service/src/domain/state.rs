@@ -148,6 +148,8 @@ pub enum Tell {
     Delivered,
     /// `OrderRefunded`
     Refunded,
+    /// `OrderDisputed`
+    Disputed,
 }
 
 impl Standing {

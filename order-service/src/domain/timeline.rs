@@ -69,6 +69,10 @@ impl Order {
             Input::AcceptanceExpired => Some("the merchant did not answer in time".to_owned()),
             Input::CaptureRefused => Some("the payment could not be captured".to_owned()),
             Input::Pay(_) => Some("another payment token".to_owned()),
+            Input::Disputed(dispute) => Some(dispute.words()),
+            Input::Undone { refunded: None } if self.dispute_decides() => {
+                Some("stock given back; the payment is disputed, and not refunded beside".to_owned())
+            }
             Input::Undone { refunded } => Some(match refunded {
                 Some(amount) => format!("stock given back, {amount} refunded"),
                 None if self.payment.is_needed() => "stock given back, payment voided".to_owned(),
@@ -103,7 +107,8 @@ impl Order {
             | Input::Cancel { .. }
             | Input::Ship { .. }
             | Input::Deliver
-            | Input::Refund(_) => None,
+            | Input::Refund(_)
+            | Input::Disputed(_) => None,
         }
     }
 

@@ -6,6 +6,8 @@ use shared::contract::order::{FailureReason, Shortage};
 use shared::money::Money;
 use uuid::Uuid;
 
+use crate::domain::dispute::Dispute;
+
 /// An event that happened. Telling it again tells the very same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
@@ -68,6 +70,8 @@ pub enum Told {
         /// Why.
         reason: String,
     },
+    /// The customer's bank may take the payment back, or has come to an end with that.
+    Disputed(Dispute),
 }
 
 impl Told {

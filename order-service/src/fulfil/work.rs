@@ -10,7 +10,7 @@ use shared::telemetry::chain;
 use uuid::Uuid;
 
 use super::{Delay, Fulfilment, now};
-use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of, Refunded};
+use crate::clients::payment::{Answer, Authorization, Capture, GivenBack, Of, PaymentError, Refunded};
 use crate::clients::product::{Committed, Reserved};
 use crate::domain::machine::Input;
 use crate::domain::order::{Applied, Order, later};
@@ -215,7 +215,7 @@ impl<'a> Work<'a> {
         Ok(Finding {
             input: Input::Undone {
                 refunded: match answer.outcome {
-                    GivenBack::Voided => None,
+                    GivenBack::Voided | GivenBack::Contested => None,
                     // What had not gone back before. The provider's figure is none where it gave it back
                     // long ago and the answer got lost.
                     GivenBack::Refunded(_) => Some(self.not_yet_refunded()),
@@ -293,7 +293,7 @@ impl<'a> Work<'a> {
         if self.asks_provider && matches!(delay, Delay::Payment(_) | Delay::Overlong) {
             after.note_silence(now);
         }
-        after.due_at = Some(self.next_look(&after, now));
+        after.due_at = Some(self.next_look(&after, now, asked_for(&delay)));
         after.version = after.version.saturating_add(1);
         tell_of_delay(&after, &delay);
         self.advance(after).await?;
@@ -304,7 +304,7 @@ impl<'a> Work<'a> {
     /// at again in a while. `order` is the stored one and what was learned of its payment.
     async fn look_again(&mut self, now: Timestamp, order: Order) -> Result<Go, StoreError> {
         let mut after = order;
-        after.due_at = Some(self.next_look(&after, now));
+        after.due_at = Some(self.next_look(&after, now, Duration::ZERO));
         after.attempts = after.attempts.saturating_add(1).min(LOOKS_SLOW_DOWN_AFTER);
         after.version = after.version.saturating_add(1);
         self.advance(after).await?;
@@ -328,9 +328,9 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// After a pause, and not after a deadline.
-    fn next_look(&self, order: &Order, now: Timestamp) -> Timestamp {
-        let pause = later(now, self.pause());
+    /// After a pause, of this length at least, and not after a deadline.
+    fn next_look(&self, order: &Order, now: Timestamp, at_least: Duration) -> Timestamp {
+        let pause = later(now, self.pause().max(at_least));
         let deadline = order.deadline(&self.on.terms);
         deadline.map_or(pause, |deadline| deadline.min(pause))
     }
@@ -348,11 +348,29 @@ impl<'a> Work<'a> {
     }
 }
 
+/// How long a peer wants to be left alone; not for as long as it likes.
+fn asked_for(delay: &Delay) -> Duration {
+    match delay {
+        Delay::Payment(PaymentError::Busy {
+            retry_after: Some(pause),
+        }) => (*pause).min(PAUSE_WHEN_PARKED),
+        Delay::Payment(
+            PaymentError::Busy { retry_after: None } | PaymentError::Unknown(_) | PaymentError::Refused { .. },
+        )
+        | Delay::Product(_)
+        | Delay::Store(_)
+        | Delay::Overlong => Duration::ZERO,
+    }
+}
+
 fn tell_of_delay(order: &Order, delay: &Delay) {
     let (attempts, order_id) = (order.attempts, order.id);
     let error = chain(delay);
     metrics::delayed();
-    if attempts >= ALARM_AFTER {
+    if let Delay::Payment(PaymentError::Refused { .. }) = delay {
+        metrics::payment_refused();
+        tracing::error!(%order_id, attempts, error, "the payment provider refuses this service: somebody has to look");
+    } else if attempts >= ALARM_AFTER {
         metrics::parked();
         tracing::error!(%order_id, attempts, error, "an order does not get on: somebody has to look");
     } else {

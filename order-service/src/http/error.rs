@@ -8,17 +8,22 @@ use shared::problem::Problem;
 use uuid::Uuid;
 
 use super::view::Viewer;
+use super::webhook::signature::NotSigned;
+use crate::clients::payment::PaymentError;
+use crate::clients::payment::event::Unreadable;
 use crate::clients::product::ProductError;
 use crate::domain::order::Refused;
 use crate::domain::payment::PaymentRefusal;
 use crate::domain::placing::{InvalidOrder, MAX_LINES};
 use crate::domain::state::Action;
-use crate::fulfil::ActError;
+use crate::fulfil::{ActError, HintError};
 use crate::reconcile::AlreadyRunning;
 use crate::store::StoreError;
 
 /// When to ask again for a refund that the provider has not answered, in seconds.
 const RETRY_IN_FLIGHT_AFTER_S: u32 = 2;
+/// Somebody has to change a setting first.
+const NO_WEBHOOK_RETRY_S: u32 = 300;
 
 pub(super) fn store(error: StoreError) -> Problem {
     match error {
@@ -58,6 +63,45 @@ pub(super) fn act(error: ActError, viewer: Viewer) -> Problem {
     }
 }
 
+pub(super) fn hint(error: HintError) -> Problem {
+    match error {
+        HintError::Payment(
+            cause @ (PaymentError::Unknown(_) | PaymentError::Busy { .. } | PaymentError::Refused { .. }),
+        ) => Problem::unavailable(cause),
+        HintError::Store(error) => store(error),
+        HintError::Act(error) => act(error, Viewer::Merchant),
+    }
+}
+
+pub(super) fn not_signed(why: NotSigned) -> Problem {
+    match why {
+        NotSigned::Malformed | NotSigned::Mismatch | NotSigned::OutOfTime => {
+            Problem::bad_request("invalid_signature", why.to_string())
+        }
+    }
+}
+
+/// Whoever set the endpoint up at the provider sees it there; once it is set up here, what was refused
+/// comes again.
+pub(super) fn no_webhook() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "webhook_not_configured",
+        "this service was told no secret of this webhook (PAYMENT_WEBHOOK_SECRET), and takes no events without",
+    )
+    .retry_after(NO_WEBHOOK_RETRY_S)
+}
+
+pub(super) fn unreadable_event(fault: Unreadable) -> Problem {
+    match fault {
+        Unreadable::Form(_) => {
+            Problem::bad_request("invalid_event", "the body is not an event of the payment provider")
+        }
+        Unreadable::Names(_) => Problem::bad_request("invalid_event", fault.to_string()),
+    }
+    .because(fault)
+}
+
 /// Those that whoever asked could ask for.
 fn allowed(mut actions: Vec<Action>, viewer: Viewer) -> Vec<Action> {
     actions.retain(|action| viewer.may_ask(*action));
@@ -70,6 +114,7 @@ fn payment(refusal: &PaymentRefusal) -> Problem {
             Problem::conflict("refund_too_large", refusal.to_string()).with("left", left)
         }
         PaymentRefusal::TooMany => Problem::conflict("too_many_refunds", refusal.to_string()),
+        PaymentRefusal::Disputed => Problem::conflict("payment_disputed", refusal.to_string()),
         PaymentRefusal::NotAnAmount => FieldErrors::at("#/amount", "invalid_amount", refusal.to_string()).into(),
     }
 }

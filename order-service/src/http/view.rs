@@ -5,13 +5,14 @@ use serde::Serialize;
 use shared::address::Address;
 use shared::auth::Caller;
 use shared::contract::checkout::{Acceptance, Line};
-use shared::contract::order::{FailureReason, Shortage};
+use shared::contract::order::{DisputeStatus, FailureReason, Shortage};
 use shared::ids::{CustomerId, OrderId, ProductId};
 use shared::money::Money;
 use shared::quantity::Quantity;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::dispute::{Dispute, DisputeReason};
 use crate::domain::order::{Order, Shipment};
 use crate::domain::payment::{NextAction, Payment, PaymentState, PaymentStatus, Refund, RefundState};
 use crate::domain::state::{Action, State, Status};
@@ -126,6 +127,27 @@ struct PaymentView {
     captured: Money,
     /// What went back, by refunds that are `done` or a cancellation.
     refunded: Money,
+    /// What the customer's bank took back, or may, oldest first.
+    disputes: Vec<DisputeView>,
+}
+
+/// A dispute of an order's payment.
+#[derive(Debug, Serialize, ToSchema)]
+struct DisputeView {
+    /// How much is contested.
+    amount: Money,
+    /// What the customer's bank says.
+    reason: DisputeReason,
+    /// Where it stands.
+    status: DisputeStatus,
+    /// Whether refunds can be made all the same.
+    refundable: bool,
+    /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+    /// Until when the merchant can answer it at the provider; null where there is nothing to answer.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    respond_by: Option<Timestamp>,
 }
 
 /// Money that goes back.
@@ -319,6 +341,20 @@ impl PaymentView {
             deadline,
             captured: payment.captured(total),
             refunded: payment.refunded(total).unwrap_or(total),
+            disputes: payment.disputes.iter().map(DisputeView::of).collect(),
+        }
+    }
+}
+
+impl DisputeView {
+    fn of(dispute: &Dispute) -> Self {
+        Self {
+            amount: dispute.amount,
+            reason: dispute.reason.clone(),
+            status: dispute.status,
+            refundable: dispute.refundable,
+            opened_at: dispute.opened_at,
+            respond_by: dispute.respond_by,
         }
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Provider<'a> {
         loop {
             self.ticks.tick().await;
             match call().await {
-                Err(PaymentError::Busy | PaymentError::Unknown(_)) if attempt < ATTEMPTS => {
+                Err(PaymentError::Busy { .. } | PaymentError::Unknown(_)) if attempt < ATTEMPTS => {
                     pause_before(attempt).await;
                     attempt += 1;
                 }

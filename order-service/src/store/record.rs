@@ -3,6 +3,7 @@
 //! Only optional attributes may be added: the previous and the next release read these items too.
 //! Nested names are short, since a write is billed by the size of the whole item.
 
+mod dispute;
 mod event;
 mod payment;
 mod state;

@@ -108,7 +108,7 @@ impl Shop {
         &self.http
     }
 
-    fn settings(&self, own: &[(&str, &str)]) -> Settings {
+    pub(crate) fn settings(&self, own: &[(&str, &str)]) -> Settings {
         let auth = Issuer::shared().settings();
         let mut all: BTreeMap<String, String> = self.deployment.settings();
         all.retain(|name, _| {
@@ -393,6 +393,15 @@ impl Service {
     pub(crate) async fn settles(&self, shop: &Shop, token: &str, order: &Value) -> Value {
         shop.settled(order).await;
         self.read(token, order).await
+    }
+
+    /// A client for whatever is not the service.
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::Request) -> Response {
+        self.http.execute(request).await.unwrap()
     }
 
     /// Posts a form, as a customer's browser does.

@@ -4,7 +4,7 @@
 //! refund is looked for among those of its payment before it is made.
 
 use super::api::{self, Fault};
-use super::{Answer, Begun, KEYS_LIVE, Of, PaymentClient, PaymentError, about_id, nowhere, step};
+use super::{Answer, BUSY, Begun, KEYS_LIVE, Of, PaymentClient, PaymentError, about_id, amount, nowhere, step};
 use crate::domain::payment::Refund;
 
 /// What came of a refund.
@@ -54,7 +54,7 @@ impl PaymentClient {
             api::RefundStatus::Succeeded => Refunded::Done,
             api::RefundStatus::Failed | api::RefundStatus::Canceled => Refunded::Refused,
             api::RefundStatus::Pending | api::RefundStatus::RequiresAction | api::RefundStatus::Other => {
-                return Err(PaymentError::Busy);
+                return Err(BUSY);
             }
         };
         Ok(about_id(intent, outcome))
@@ -70,9 +70,13 @@ impl PaymentClient {
     }
 
     async fn make(&self, of: Of<'_>, intent: &str, refund: &Refund) -> Result<Made, PaymentError> {
+        // Nothing is left of an amount that is finer than the provider counts.
+        let Some(amount) = amount::to_provider(refund.amount).filter(|amount| *amount > 0) else {
+            return Ok(Made::Refused);
+        };
         let fields = [
             ("payment_intent", intent.to_owned()),
-            ("amount", refund.amount.amount_minor.to_string()),
+            ("amount", amount.to_string()),
             ("metadata[order_id]", of.order.to_string()),
             ("metadata[refund_id]", refund.id.to_string()),
         ];
@@ -84,7 +88,8 @@ impl PaymentClient {
                 Ok(Made::Here(self.api.get(&path, &[]).await?))
             }
             Ok(made) => Ok(Made::Here(made.body)),
-            Err(Fault::Declined | Fault::UnexpectedState) => Ok(Made::Refused),
+            Err(Fault::Declined | Fault::UnexpectedState | Fault::Disputed) => Ok(Made::Refused),
+            Err(Fault::Stuck) => self.made_before(intent, refund).await?.map(Made::Here).ok_or(BUSY),
             // Such as more than is left of the charge, where somebody refunded it by hand.
             Err(Fault::Other(PaymentError::Refused { status: 400, .. })) => Ok(Made::Refused),
             Err(Fault::Other(error)) => Err(error),

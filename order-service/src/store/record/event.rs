@@ -5,6 +5,7 @@ use shared::contract::order::{FailureReason, Shortage};
 use shared::money::{Currency, Money};
 use uuid::Uuid;
 
+use super::dispute::DisputeRecord;
 use super::{StoreError, time};
 use crate::domain::told::{Recorded, Told};
 
@@ -30,6 +31,7 @@ enum ToldRecord {
     Shipped { carrier: String, tracking: String },
     Delivered,
     Refunded { minor: i64, total: i64, why: String },
+    Disputed(DisputeRecord),
 }
 
 impl From<&Recorded> for EventRecord {
@@ -59,6 +61,7 @@ impl From<&Recorded> for EventRecord {
                     total: refunded_total.amount_minor,
                     why: reason,
                 },
+                Told::Disputed(dispute) => ToldRecord::Disputed(DisputeRecord::from(&dispute)),
             },
         }
     }
@@ -85,6 +88,7 @@ impl EventRecord {
                     refunded_total: Money::new(total, currency),
                     reason: why,
                 },
+                ToldRecord::Disputed(dispute) => Told::Disputed(dispute.into_dispute()?),
             },
         })
     }

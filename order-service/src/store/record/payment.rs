@@ -6,6 +6,7 @@ use shared::contract::checkout::PaymentToken;
 use shared::money::{Currency, Money};
 use uuid::Uuid;
 
+use super::dispute::DisputeRecord;
 use super::{StoreError, contradiction, time};
 use crate::domain::payment::{Asked, NextAction, Patience, Payment, PaymentState, Refund, RefundState};
 
@@ -30,6 +31,8 @@ pub(super) struct PaymentRecord {
     retry: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     act: Option<i64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    disputes: Vec<DisputeRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +102,7 @@ impl From<&Payment> for PaymentRecord {
             silent: payment.patience.unanswered_since.map(Timestamp::as_millisecond),
             retry: payment.patience.retry_until.map(Timestamp::as_millisecond),
             act: payment.patience.act_until.map(Timestamp::as_millisecond),
+            disputes: payment.disputes.iter().map(DisputeRecord::from).collect(),
         }
     }
 }
@@ -129,6 +133,11 @@ impl PaymentRecord {
                 .refunds
                 .into_iter()
                 .map(|refund| refund.into_refund(currency))
+                .collect::<Result<_, _>>()?,
+            disputes: self
+                .disputes
+                .into_iter()
+                .map(DisputeRecord::into_dispute)
                 .collect::<Result<_, _>>()?,
             patience: Patience {
                 unanswered_since: self.silent.map(time).transpose()?,
