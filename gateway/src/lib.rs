@@ -54,7 +54,10 @@ pub enum RenderError {
 pub fn render(settings: &Settings) -> Result<String, RenderError> {
     Template {
         text: TEMPLATE,
-        sections: &[("tls", settings.tls.is_some())],
+        sections: &[
+            ("tls", settings.tls.is_some()),
+            ("cors", !settings.cors_origins.is_empty()),
+        ],
     }
     .filled(&values(settings)?)
 }

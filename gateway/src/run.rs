@@ -36,9 +36,14 @@ struct Arguments {
     /// The Envoy to run. It, too, may be another one at each SIGHUP.
     #[arg(long, env = "ENVOY_BIN", default_value = "envoy")]
     envoy: PathBuf,
-    /// How long requests under way are waited for, in seconds.
+    /// Over how long connections are sent on to the next Envoy, in seconds; and at a stop, how long requests under way
+    /// are waited for.
     #[arg(long, default_value_t = 30)]
     drain_s: u64,
+    /// How much longer an Envoy that was replaced may take for its last requests, in seconds. Longer than any answer may
+    /// take, save those that are streamed.
+    #[arg(long, default_value_t = 30)]
+    linger_s: u64,
     /// Where Envoy writes the address of its admin interface.
     #[arg(long)]
     admin_address_path: PathBuf,
@@ -159,8 +164,7 @@ fn unasked(status: ExitStatus) -> anyhow::Error {
 
 fn spawn(arguments: &Arguments, epoch: u32) -> anyhow::Result<Child> {
     let drain = arguments.drain_s.to_string();
-    // The one before ends a little later than it stops to drain, so that the last answers still leave.
-    let end = arguments.drain_s.saturating_add(1).to_string();
+    let end = arguments.drain_s.saturating_add(arguments.linger_s).to_string();
     Command::new(&arguments.envoy)
         .arg("--config-path")
         .arg(&arguments.config)

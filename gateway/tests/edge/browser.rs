@@ -37,6 +37,9 @@ async fn a_page_that_is_named_may_call_and_read_refusals_too() {
 
     let read = edge.get("/v1/products").header("origin", SHOP).send().await.unwrap();
     assert_eq!(read.headers()["access-control-allow-origin"], SHOP);
+    // Otherwise a cache might hand it to another page.
+    let vary = read.headers()["vary"].to_str().unwrap();
+    assert!(vary.split(',').any(|name| name == "origin"), "{vary}");
     assert!(
         read.headers()["access-control-expose-headers"]
             .to_str()
