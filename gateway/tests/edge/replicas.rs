@@ -79,14 +79,19 @@ async fn what_a_busy_service_cannot_take_is_refused_at_once() {
     let silence = || edge.post("/v1/baskets/me/silence").bearer_auth(&token).send();
     let held = [tokio::spawn(silence()), tokio::spawn(silence())];
     let began = Instant::now();
-    let refused = loop {
-        let asked = edge.get("/v1/baskets/me").bearer_auth(&token).send().await.unwrap();
-        if asked.status() != 200 {
-            break problem(asked).await;
+    loop {
+        let active = edge
+            .envoy()
+            .admin(&client(), "stats?filter=cluster.baskets.upstream_rq_active")
+            .await;
+        if active.trim().ends_with(": 2") {
+            break;
         }
-        assert!(began.elapsed() < DEADLINE);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        assert!(began.elapsed() < DEADLINE, "{active}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = edge.get("/v1/baskets/me").bearer_auth(&token).send().await.unwrap();
+    let refused = problem(asked).await;
     assert_eq!((refused.status, &refused.body["code"]), (503, &json!("unavailable")));
     assert_eq!(refused.response["retry-after"], "1");
     // The others have room of their own.
