@@ -82,7 +82,7 @@ async fn what_a_busy_service_cannot_take_is_refused_at_once() {
     loop {
         let active = edge
             .envoy()
-            .admin(&client(), "stats?filter=cluster.baskets.upstream_rq_active")
+            .admin(&client(), "stats?filter=cluster.baskets.upstream_rq_active$")
             .await;
         if active.trim().ends_with(": 2") {
             break;
