@@ -12,14 +12,16 @@ use jiff::SignedDuration;
 use shared::auth::Verifier;
 use shared::aws::Aws;
 use shared::cursor::CursorKeys;
+use shared::dead_letters::DeadLetters;
 use shared::docs::Docs;
 use shared::health::Readiness;
 use shared::money::Currency;
 use shared::outbox::Publisher;
 use shared::outgoing::Outgoing;
 use shared::queue::Queue;
-use shared::run::Tasks;
+use shared::run::{self, Tasks};
 use shared::web::{Edge, ServerSpan};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa_actix_web::AppExt;
@@ -29,7 +31,7 @@ use crate::checkout::Checkouts;
 use crate::clients::product::ProductClient;
 use crate::config::Settings;
 use crate::http;
-use crate::settle::{Notices, Settlement};
+use crate::settle::{self, Notices, Settlement};
 use crate::store::Store;
 use crate::sweep::Sweeper;
 
@@ -41,6 +43,8 @@ pub struct State {
     pub checkouts: Checkouts,
     /// The table, for what needs nothing else.
     pub store: Store,
+    /// Answers that could not be handled.
+    pub dead_letters: DeadLetters,
     /// What sums are in.
     pub currency: Currency,
     /// Of lists.
@@ -98,6 +102,13 @@ impl Application {
         let publisher = Publisher::new(aws.eventbridge(), common.event_bus.clone());
         let retry = SignedDuration::from_secs(settings.checkout_retry_s.into());
         let (notices, stop) = (Notices::default(), CancellationToken::new());
+        let queue = Queue {
+            client: aws.sqs(),
+            url: settings.basket_settle_queue_url.clone(),
+            dead_letters_url: settings.basket_settle_dlq_url.clone(),
+            in_flight: settings.settle_in_flight.into(),
+            visibility: VISIBILITY,
+        };
         let state = State {
             baskets: Baskets {
                 store: store.clone(),
@@ -114,6 +125,7 @@ impl Application {
                 stop: stop.clone(),
             },
             store: store.clone(),
+            dead_letters: DeadLetters::of(&queue, settle::readable),
             currency: common.shop_currency,
             cursors,
         };
@@ -122,12 +134,7 @@ impl Application {
             listener,
             state: Data::new(state),
             verifier: Data::new(Verifier::new(common.auth.clone(), outgoing.http.clone())),
-            queue: Queue {
-                client: aws.sqs(),
-                url: settings.basket_settle_queue_url.clone(),
-                in_flight: settings.settle_in_flight.into(),
-                visibility: VISIBILITY,
-            },
+            queue,
             settlement: Settlement {
                 store: store.clone(),
                 notices,
@@ -164,12 +171,8 @@ impl Application {
             tokio::select! {
                 ended = server => ended.context("serve"),
                 () = stopped.cancelled() => {
-                    // The server goes last: connections that answers in work use may have been opened by
-                    // its threads, and end with them.
-                    handle.pause().await;
-                    drained.cancelled().await;
-                    handle.stop(true).await;
-                    Ok(())
+                    let deadline = Instant::now() + drain;
+                    run::stop_server(handle, drained.cancelled(), deadline).await
                 }
             }
         });
@@ -194,8 +197,7 @@ impl Application {
             Ok(())
         });
         tracing::info!(port = self.port, "ready");
-        // A little longer than the parts get, so that each says itself what it left.
-        tasks.run_until_stopped(drain + Duration::from_secs(2)).await
+        tasks.run_until_stopped(drain + run::MARGIN).await
     }
 
     fn server(&self) -> anyhow::Result<actix_web::dev::Server> {

@@ -3,6 +3,7 @@
 
 mod baskets;
 mod checkouts;
+mod dead_letters;
 mod documented;
 mod error;
 mod internal;
@@ -32,7 +33,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(items::remove)
         .service(checkouts::check_out)
         .service(checkouts::progress)
-        .service(internal::checkouts);
+        .service(internal::checkouts)
+        .service(dead_letters::list)
+        .service(dead_letters::redrive);
 }
 
 /// The contract of all routes.

@@ -1,10 +1,10 @@
 //! The order service's answers to checkouts, from the queue `basket-settle`. Each checkout gets one;
 //! it may come twice, late, or for a checkout that is over, and then changes nothing.
 
+use shared::contract::Delivery;
 use shared::contract::order::{OrderFailed, OrderPlaced};
-use shared::contract::{Delivery, Envelope};
 use shared::ids::OrderId;
-use shared::queue::Outcome;
+use shared::queue::{Outcome, Why};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -32,67 +32,92 @@ pub struct Notice(broadcast::Receiver<OrderId>);
 /// Answers that one who waits may lag behind.
 const BACKLOG: usize = 256;
 
+/// An answer, as this queue brings it.
+enum Answer {
+    Placed(OrderPlaced),
+    Failed(OrderFailed),
+}
+
+/// Whether a message is an answer that can be read; for looking at dead letters.
+///
+/// # Errors
+/// Why not.
+pub fn readable(delivery: &Delivery) -> Result<(), Why> {
+    read(delivery).map(|_answer| ())
+}
+
+fn read(delivery: &Delivery) -> Result<Answer, Why> {
+    if let Some(event) = delivery.read::<OrderPlaced>() {
+        return Ok(Answer::Placed(event?.data));
+    }
+    if let Some(event) = delivery.read::<OrderFailed>() {
+        return Ok(Answer::Failed(event?.data));
+    }
+    Err(Why::from("this queue is for OrderPlaced and OrderFailed alone"))
+}
+
 impl Settlement {
     /// Handles one message. Where this dies, the message comes again, and finds either the checkout
     /// still under way or nothing to do.
     pub async fn handle(&self, delivery: Delivery) -> Outcome {
-        if let Some(event) = delivery.read::<OrderPlaced>() {
-            return self
-                .answer(event, async |placed: OrderPlaced| {
-                    tracing::Span::current().record("order_id", placed.order_id.to_string());
-                    let settled = self.store.settle(&placed.customer_id, placed.order_id, clock::now());
-                    Ok((placed.order_id, settled.await?))
-                })
-                .await;
-        }
-        if let Some(event) = delivery.read::<OrderFailed>() {
-            return self
-                .answer(event, async |failed: OrderFailed| {
-                    tracing::Span::current().record("order_id", failed.order_id.to_string());
-                    let (order_id, lines) = (failed.order_id, events::returned(failed.lines));
-                    let (customer, reason) = (&failed.customer_id, failed.reason);
-                    let settled = self.store.give_back(customer, order_id, reason, lines, clock::now());
-                    Ok((order_id, settled.await?))
-                })
-                .await;
-        }
-        tracing::error!(
-            event = delivery.detail_type,
-            source = delivery.source,
-            "this event is not for this queue"
-        );
-        Outcome::Unreadable
-    }
-
-    async fn answer<T>(
-        &self,
-        event: serde_json::Result<Envelope<T>>,
-        store: impl AsyncFnOnce(T) -> Result<(OrderId, Answered), StoreError>,
-    ) -> Outcome {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::error!(
-                    error.line = error.line(),
-                    error.column = error.column(),
-                    "an answer cannot be read"
-                );
-                return Outcome::Unreadable;
+        let answer = match read(&delivery) {
+            Ok(answer) => answer,
+            Err(why) => {
+                tracing::error!(event = delivery.detail_type, source = delivery.source, why = %why, "an answer cannot be read");
+                return Outcome::Unreadable(why);
             }
         };
-        match store(event.data).await {
-            Ok((order_id, Answered::Settled)) => {
+        let order_id = answer.order_id();
+        tracing::Span::current().record("order_id", order_id.to_string());
+        match self.store(answer).await {
+            Ok(Answered::Settled) => {
                 self.notices.tell(order_id);
                 Outcome::Done
             }
-            Ok((_, Answered::Nothing)) => Outcome::Done,
+            Ok(Answered::Nothing) => Outcome::Done,
             Err(error) => {
+                let why = why(&error);
                 let error: &(dyn std::error::Error + 'static) = &error;
                 tracing::warn!(error, "an answer could not be stored; it comes again");
-                Outcome::Again
+                Outcome::Again(why)
             }
         }
     }
+
+    async fn store(&self, answer: Answer) -> Result<Answered, StoreError> {
+        match answer {
+            Answer::Placed(placed) => {
+                self.store
+                    .settle(&placed.customer_id, placed.order_id, clock::now())
+                    .await
+            }
+            Answer::Failed(failed) => {
+                let lines = events::returned(failed.lines);
+                let (customer, order_id) = (&failed.customer_id, failed.order_id);
+                self.store
+                    .give_back(customer, order_id, failed.reason, lines, clock::now())
+                    .await
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn order_id(&self) -> OrderId {
+        match self {
+            Self::Placed(placed) => placed.order_id,
+            Self::Failed(failed) => failed.order_id,
+        }
+    }
+}
+
+fn why(error: &StoreError) -> Why {
+    Why::from(match error {
+        StoreError::Unavailable(_) => "the baskets table did not answer",
+        StoreError::Contended(_) => "the basket was changed by others each time",
+        StoreError::Refused(_) => "the baskets table refused the write",
+        StoreError::Corrupt(_) => "the basket's item cannot be read",
+    })
 }
 
 impl Default for Notices {

@@ -11,14 +11,16 @@ use anyhow::Context;
 use shared::auth::Verifier;
 use shared::aws::Aws;
 use shared::cursor::CursorKeys;
+use shared::dead_letters::DeadLetters;
 use shared::docs::Docs;
 use shared::health::Readiness;
 use shared::outbox::Publisher;
 use shared::outgoing::Outgoing;
 use shared::queue::Queue;
-use shared::run::Tasks;
+use shared::run::{self, Tasks};
 use shared::service_token::ServiceToken;
 use shared::web::{Edge, ServerSpan};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa::OpenApi;
@@ -32,7 +34,7 @@ use crate::config::Settings;
 use crate::fulfil::{Fulfilment, Pace, Peers};
 use crate::http::webhook::signature::Signatures;
 use crate::http::{self, Contract, Desk};
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::reconcile::Reconciliation;
 use crate::store::Store;
 use crate::sweeper;
@@ -80,8 +82,16 @@ impl Application {
         ));
         let acceptance = settings.saga.order_acceptance.into();
         let stop = CancellationToken::new();
+        let queue = Queue {
+            client: aws.sqs(),
+            url: settings.processing_queue_url.clone(),
+            dead_letters_url: settings.processing_dlq_url.clone(),
+            in_flight: MESSAGES_IN_FLIGHT,
+            visibility: VISIBILITY,
+        };
         let desk = Desk {
             fulfilment: Arc::clone(&fulfilment),
+            dead_letters: DeadLetters::of(&queue, intake::readable),
             products: fulfilment.products(),
             cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
             currency: settings.common.shop_currency,
@@ -93,12 +103,6 @@ impl Application {
             fulfilment: Arc::clone(&fulfilment),
             currency: settings.common.shop_currency,
             acceptance,
-        };
-        let queue = Queue {
-            client: aws.sqs(),
-            url: settings.processing_queue_url.clone(),
-            in_flight: MESSAGES_IN_FLIGHT,
-            visibility: VISIBILITY,
         };
         let listener = TcpListener::bind(settings.common.bind)
             .with_context(|| format!("BIND: cannot listen on {}", settings.common.bind))?;
@@ -140,15 +144,17 @@ impl Application {
         let (stop, drain) = (self.stop.clone(), self.drain);
         let mut tasks = Tasks::new(stop.clone());
         let handle = self.server.handle();
+        let consumed = CancellationToken::new();
         tasks.spawn("HTTP server", async move { Ok(self.server.await?) });
         tasks.spawn("intake", {
-            let (intake, stop) = (self.intake, stop.clone());
+            let (intake, stop, consumed) = (self.intake, stop.clone(), consumed.clone());
             let take = move |delivery| {
                 let intake = intake.clone();
                 async move { intake.take(delivery).await }
             };
             async move {
                 self.queue.consume(stop, drain, take).await;
+                consumed.cancel();
                 Ok(())
             }
         });
@@ -163,20 +169,17 @@ impl Application {
             let fulfilment = self.fulfilment;
             async move {
                 stop.cancelled().await;
-                // The server goes last: connections that orders in work use may have been opened by its
-                // threads, and end with them.
-                handle.pause().await;
-                fulfilment.drain().await;
-                handle.stop(true).await;
-                Ok(())
+                let deadline = Instant::now() + drain;
+                let work = async {
+                    consumed.cancelled().await;
+                    fulfilment.drain().await;
+                };
+                run::stop_server(handle, work, deadline).await
             }
         });
-        tasks.run_until_stopped(drain + MARGIN).await
+        tasks.run_until_stopped(drain + run::MARGIN).await
     }
 }
-
-/// The server's own graceful stop has the whole deadline; the process waits a little longer.
-const MARGIN: Duration = Duration::from_secs(1);
 
 fn peers(settings: &Settings, outgoing: &Outgoing, aws: &Aws) -> Peers {
     let token = ServiceToken::new(settings.service_token.clone(), outgoing.http.clone());

@@ -2,6 +2,7 @@
 
 mod actions;
 mod create;
+mod dead_letters;
 mod documented;
 mod error;
 mod list;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use shared::auth::Caller;
 use shared::contract::checkout::Acceptance;
 use shared::cursor::CursorKeys;
+use shared::dead_letters::DeadLetters;
 use shared::documented::Tokens;
 use shared::ids::OrderId;
 use shared::money::Currency;
@@ -37,6 +39,7 @@ use crate::store::Store;
 pub(crate) struct Desk {
     pub(crate) fulfilment: Arc<Fulfilment>,
     pub(crate) products: Arc<ProductClient>,
+    pub(crate) dead_letters: DeadLetters,
     pub(crate) cursors: Arc<CursorKeys>,
     pub(crate) currency: Currency,
     pub(crate) acceptance: Acceptance,
@@ -80,7 +83,9 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(actions::ship_order)
         .service(actions::deliver_order)
         .service(refunds::refund_order)
-        .service(webhook::take_event);
+        .service(webhook::take_event)
+        .service(dead_letters::list_dead_letters)
+        .service(dead_letters::redrive_dead_letters);
 }
 
 impl Desk {

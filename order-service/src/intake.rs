@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::contract::checkout::{Acceptance, CheckoutRequested};
 use shared::contract::order::FailureReason;
-use shared::contract::{Delivery, Envelope, Event};
+use shared::contract::{Delivery, Envelope, Fault};
 use shared::idempotency::Fingerprint;
 use shared::ids::{CustomerId, OrderId};
 use shared::money::{Currency, Money};
-use shared::queue::Outcome;
+use shared::queue::{Outcome, Why};
 use shared::telemetry::chain;
 use tracing::Span;
 
@@ -30,6 +30,12 @@ pub(crate) struct Intake {
     pub(crate) acceptance: Acceptance,
 }
 
+/// A checkout, as far as it can be read.
+enum Request {
+    Whole(Box<Envelope<CheckoutRequested>>),
+    Named(Named, Fault),
+}
+
 /// What a checkout has to say at least, so that it can be answered.
 #[derive(Deserialize)]
 struct Named {
@@ -39,31 +45,41 @@ struct Named {
     fingerprint: Value,
 }
 
+/// Whether a message becomes an order, if only a failed one; for looking at dead letters.
+pub(crate) fn readable(delivery: &Delivery) -> Result<(), Why> {
+    read(delivery).map(|_request| ())
+}
+
+fn read(delivery: &Delivery) -> Result<Request, Why> {
+    match delivery.read::<CheckoutRequested>() {
+        Some(Ok(request)) => Ok(Request::Whole(Box::new(request))),
+        Some(Err(fault)) => match Named::deserialize(&delivery.detail.data) {
+            Ok(named) => Ok(Request::Named(named, fault)),
+            // The first fault tells more than that the name is missing.
+            Err(_nameless) => Err(fault.into()),
+        },
+        None => Err(Why::from("this queue is for CheckoutRequested alone")),
+    }
+}
+
 impl Intake {
     /// What becomes of one message. Where this dies the message comes again, and finds its order.
     pub(crate) async fn take(&self, delivery: Delivery) -> Outcome {
-        let order = match delivery.read::<CheckoutRequested>() {
-            Some(Ok(request)) => self.order_of(request),
-            Some(Err(fault)) => match self.unacceptable(&delivery.detail, &fault) {
-                Some(order) => order,
-                None => {
-                    tracing::error!("a checkout names no order");
-                    return Outcome::Unreadable;
-                }
-            },
-            None => {
-                tracing::error!(
-                    event = delivery.detail_type,
-                    "this queue is for {} alone",
-                    CheckoutRequested::NAME
-                );
-                return Outcome::Unreadable;
+        let order = match read(&delivery) {
+            Ok(Request::Whole(request)) => self.order_of(*request),
+            Ok(Request::Named(named, fault)) => {
+                tracing::error!(order_id = %named.order_id, error = %fault, "a checkout cannot be read as a whole");
+                self.unacceptable(&delivery.detail, named)
+            }
+            Err(why) => {
+                tracing::error!(event = delivery.detail_type, why = %why, "a checkout names no order");
+                return Outcome::Unreadable(why);
             }
         };
         Span::current().record("order_id", order.id.to_string());
         self.store(order, &delivery.detail).await.unwrap_or_else(|fault| {
             tracing::warn!(error = chain(&fault), "a checkout could not be stored; it comes again");
-            Outcome::Again
+            Outcome::Again(why(&fault))
         })
     }
 
@@ -88,7 +104,11 @@ impl Intake {
                 None => true,
             },
         };
-        Ok(if told { Outcome::Done } else { Outcome::Again })
+        Ok(if told {
+            Outcome::Done
+        } else {
+            Outcome::Again(Why::from("the bus did not take the answer to this checkout"))
+        })
     }
 
     /// The order that a checkout asks for; a failed one where no order may be like that, or it comes
@@ -118,11 +138,8 @@ impl Intake {
         })
     }
 
-    /// A failed order of a body that cannot be read but says whose order it is. `None`: it does not.
-    fn unacceptable(&self, request: &Envelope<Value>, fault: &serde_json::Error) -> Option<Order> {
-        let named = Named::deserialize(&request.data).ok()?;
-        // Not the fault's text: it can repeat what stood there, a card's number too.
-        tracing::error!(order_id = %named.order_id, kind = ?fault.classify(), "a checkout cannot be read as a whole");
+    /// The failed order of a body that cannot be read but says whose order it is.
+    fn unacceptable(&self, request: &Envelope<Value>, named: Named) -> Order {
         let fingerprint = match named.fingerprint {
             Value::String(fingerprint) => Fingerprint::from(fingerprint),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -139,13 +156,21 @@ impl Intake {
             causation: request.id.to_string(),
         };
         let words = "the checkout could not be read".to_owned();
-        Some(self.stillborn(placing, Money::zero(self.currency), FailureReason::Invalid, words))
+        self.stillborn(placing, Money::zero(self.currency), FailureReason::Invalid, words)
     }
 
     fn stillborn(&self, placing: Placing, total: Money, reason: FailureReason, words: String) -> Order {
         let moment = self.fulfilment.moment(now(), Actor::System);
         Order::stillborn(placing, total, reason, words, moment)
     }
+}
+
+fn why(fault: &StoreError) -> Why {
+    Why::from(match fault {
+        StoreError::Unavailable { .. } => "the orders table did not answer",
+        StoreError::Unreadable(_) => "there is an order of this id that cannot be read",
+        StoreError::Gone(_) => "the order of this id is gone",
+    })
 }
 
 /// The total that the customer agreed to has to be the sum of what they buy.

@@ -12,8 +12,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub mod checkout;
+mod fault;
 pub mod order;
 pub mod product;
+
+pub use fault::Fault;
 
 /// A kind of event.
 pub trait Event: Serialize + DeserializeOwned + JsonSchema {
@@ -103,12 +106,20 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Reads a queue's message.
+    ///
+    /// # Errors
+    /// It is no event of the bus; the fault says nothing of what it holds.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        fault::of_text(text)
+    }
+
     /// The body, where this is an event of that kind and from its own source; `None` where it is
     /// another.
     ///
     /// # Errors
-    /// It is of that kind, but its body cannot be read.
-    pub fn read<T: Event>(&self) -> Option<serde_json::Result<Envelope<T>>> {
+    /// It is of that kind, but its body cannot be read; the fault says nothing of what it holds.
+    pub fn read<T: Event>(&self) -> Option<Result<Envelope<T>, Fault>> {
         if self.detail_type != T::NAME || self.source != T::SOURCE {
             return None;
         }
@@ -122,7 +133,7 @@ impl Delivery {
             traceparent,
             data,
         } = self.detail.clone();
-        let data = serde_json::from_value(data);
+        let data = fault::of_value("detail.data", data);
         Some(data.map(|data| Envelope {
             id,
             version,

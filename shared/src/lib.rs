@@ -12,6 +12,7 @@ pub mod capacity;
 pub mod config;
 pub mod contract;
 pub mod cursor;
+pub mod dead_letters;
 pub mod docs;
 pub mod documented;
 pub mod due;

@@ -1,21 +1,32 @@
 //! Consuming an SQS queue: bounded work in flight, visibility extended while a message is worked on,
-//! deleted only after its effect is stored, handed back at a stop.
+//! deleted only after its effect is stored, handed back at a stop, buried with a note of what its last
+//! try came to.
+//!
+//! Looking at dead letters and sending them again is `dead_letters`'s.
+
+mod depth;
+mod note;
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use opentelemetry::metrics::Counter;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
+use jiff::Timestamp;
+use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty, info_span};
 
+pub use self::depth::Depths;
+pub(crate) use self::depth::depth;
+pub(crate) use self::note::Note;
+pub use self::note::Why;
 use crate::contract::Delivery;
 use crate::trace;
 
@@ -26,6 +37,8 @@ pub struct Queue {
     pub client: Client,
     /// The queue's URL.
     pub url: String,
+    /// Of the queue where its dead letters are put.
+    pub dead_letters_url: String,
     /// Messages worked on at the same time.
     pub in_flight: usize,
     /// How long a message is ours before it must be extended.
@@ -33,22 +46,33 @@ pub struct Queue {
 }
 
 /// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Its effect is stored, or it has none: delete it.
     Done,
     /// Not now: let it come again after a pause. It counts as one of the queue's tries.
-    Again,
-    /// It cannot be read: leave it, and let the queue's limit of tries move it to the dead letters.
-    Unreadable,
+    Again(Why),
+    /// It cannot be read: let it come again soon, perhaps to a release that can.
+    Unreadable(Why),
 }
 
-/// SQS hands out ten messages at most.
-const MAX_BATCH: usize = 10;
-const LONG_POLL_S: i32 = 20;
+/// Tries of a message before it is a dead letter. The queues' redrive policies in `deploy/aws` say the
+/// same, for messages over which the process dies; a test holds the two together.
+pub const TRIES: u32 = 5;
+
+/// SQS hands out ten messages at most, and takes ten changes at once.
+pub(crate) const MAX_BATCH: usize = 10;
+/// A stop waits for the poll under way, since a message may be on its way in the answer, and would be
+/// hidden for its whole visibility: so this is also what an idle consumer's stop takes at most. It
+/// costs 1.3 million requests a month for each consumer, half a dollar; polls of 20 s would cost 5 cents.
+const LONG_POLL: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// For handing back, after the time for the work itself is over.
+const HAND_BACK: Duration = Duration::from_secs(1);
 /// Between tries of a message: doubled with each, up to this.
 const LONGEST_PAUSE_S: i32 = 60;
+/// Waiting makes a message no more readable.
+const PAUSE_OF_UNREADABLE_S: i32 = 1;
 
 static HANDLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("shared")
@@ -56,9 +80,20 @@ static HANDLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
+static AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("messaging.queue.age")
+        .with_unit("s")
+        .with_boundaries(vec![
+            0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 14_400.0,
+        ])
+        .build()
+});
+
 impl Queue {
-    /// Hands each message to `handle` until `stop`; then takes no more, waits for those in work for
-    /// `drain` at most, and hands the rest back.
+    /// Hands each message to `handle` until `stop`; then takes no more, and waits for those in work
+    /// for `drain` at most. What has come and was not begun, and what is not done by then, is handed
+    /// back: another consumer gets it at once.
     ///
     /// Where this dies, a message not deleted becomes visible again after its visibility timeout and
     /// is handled again: `handle` comes out the same however often it sees one.
@@ -71,46 +106,62 @@ impl Queue {
         F: Future<Output = Outcome> + Send + 'static,
     {
         let queue = Arc::new(self);
+        // Ends with this, however this ends.
+        let mut watching = JoinSet::new();
+        watching.spawn(Arc::clone(&queue).watch_depths(stop.clone()));
         let places = Arc::new(Semaphore::new(queue.in_flight));
+        let abandon = CancellationToken::new();
         let mut work = JoinSet::new();
-        loop {
+        let deadline = loop {
             while work.try_join_next().is_some() {}
             // One free place at least; and no more messages than there are places.
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => place,
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => break Instant::now() + drain,
             };
-            let Ok(place) = place else { break };
+            let Ok(place) = place else { break Instant::now() + drain };
             let free = places.available_permits() + 1;
+            let poll = queue.receive(free.min(MAX_BATCH));
+            tokio::pin!(poll);
             let messages = tokio::select! {
-                messages = queue.receive(free.min(MAX_BATCH)) => messages,
-                () = stop.cancelled() => break,
+                messages = &mut poll => messages,
+                () = stop.cancelled() => {
+                    let deadline = Instant::now() + drain;
+                    queue.hand_back_what_comes(poll, deadline).await;
+                    break deadline;
+                }
             };
             drop(place);
             let Some(messages) = messages else {
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => continue,
-                    () = stop.cancelled() => break,
+                    () = stop.cancelled() => break Instant::now() + drain,
                 }
             };
+            if stop.is_cancelled() {
+                queue.hand_back(&messages).await;
+                break Instant::now() + drain;
+            }
             for message in messages {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                     break;
                 };
-                let (queue, handle) = (Arc::clone(&queue), handle.clone());
+                let (queue, handle, abandon) = (Arc::clone(&queue), handle.clone(), abandon.clone());
                 work.spawn(async move {
-                    queue.work_on(message, handle).await;
+                    queue.work_on(message, handle, &abandon).await;
                     drop(place);
                 });
             }
-        }
-        let drained = async { while work.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain, drained).await.is_err() {
-            // Their visibility runs out by itself; nothing of them is lost.
+        };
+        let begun = async { while work.join_next().await.is_some() {} };
+        if timeout_at(deadline, begun).await.is_err() {
             tracing::warn!(
                 messages = work.len(),
-                "messages were still in work at the stop; they come again"
+                "messages were still in work at the stop; they are handed back"
             );
+            abandon.cancel();
+            // Those for which this is too short come again when their visibility ends.
+            let _ = timeout(HAND_BACK, async { while work.join_next().await.is_some() {} }).await;
         }
     }
 
@@ -120,16 +171,17 @@ impl Queue {
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(at_most).unwrap_or(1))
-            .wait_time_seconds(LONG_POLL_S)
-            .visibility_timeout(i32::try_from(self.visibility.as_secs()).unwrap_or(30))
+            .wait_time_seconds(seconds(LONG_POLL))
+            .visibility_timeout(seconds(self.visibility))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            // The poll itself takes 20 s: longer than other calls may.
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            // The poll itself takes its time: longer than other calls may.
             .customize()
             .config_override(
                 aws_sdk_sqs::config::Builder::new().timeout_config(
                     aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
-                        .operation_attempt_timeout(Duration::from_secs(25))
-                        .operation_timeout(Duration::from_secs(30))
+                        .operation_attempt_timeout(LONG_POLL + Duration::from_secs(3))
+                        .operation_timeout(LONG_POLL + Duration::from_secs(6))
                         .build(),
                 ),
             )
@@ -144,11 +196,28 @@ impl Queue {
         }
     }
 
-    async fn work_on<F: Future<Output = Outcome>>(&self, message: Message, handle: impl Fn(Delivery) -> F) {
+    /// Lets the poll under way end, and hands its messages back.
+    async fn hand_back_what_comes(&self, poll: impl Future<Output = Option<Vec<Message>>>, deadline: Instant) {
+        match timeout_at(deadline, poll).await {
+            Ok(messages) => self.hand_back(&messages.unwrap_or_default()).await,
+            Err(_late) => tracing::warn!("the last poll did not end; what it was given comes again"),
+        }
+    }
+
+    async fn hand_back(&self, messages: &[Message]) {
+        let url = &self.url;
+        hand_back(&self.client, url, messages.iter().filter_map(Message::receipt_handle)).await;
+    }
+
+    async fn work_on<F: Future<Output = Outcome>>(
+        &self,
+        message: Message,
+        handle: impl Fn(Delivery) -> F,
+        abandon: &CancellationToken,
+    ) {
         let Some(receipt) = message.receipt_handle() else {
             return;
         };
-        let delivery = serde_json::from_str::<Delivery>(message.body().unwrap_or_default());
         let span = info_span!(
             "messaging.process",
             otel.name = "process",
@@ -159,30 +228,33 @@ impl Queue {
             order_id = Empty,
             trace_id = Empty,
         );
-        let outcome = match delivery {
+        if let Some(sent) = sent_at(&message) {
+            AGE.record(Timestamp::now().duration_since(sent).as_secs_f64().max(0.0), &[]);
+        }
+        let outcome = match Delivery::parse(message.body().unwrap_or_default()) {
             Ok(delivery) => {
                 trace::continue_from(&span, &delivery.detail.traceparent);
                 span.record("event", &delivery.detail_type);
                 span.in_scope(|| span.record("trace_id", trace::current_trace_id()));
-                self.while_extended(receipt, handle(delivery))
-                    .instrument(span.clone())
-                    .await
+                let work = self.while_extended(receipt, handle(delivery));
+                tokio::select! {
+                    outcome = work.instrument(span.clone()) => outcome,
+                    () = abandon.cancelled() => {
+                        self.change_visibility(receipt, 0).await;
+                        return;
+                    }
+                }
             }
-            Err(error) => {
+            Err(fault) => {
                 let _in = span.enter();
-                // The text of a JSON error tells a position, never the message's content.
-                tracing::error!(
-                    error.line = error.line(),
-                    error.column = error.column(),
-                    "a message cannot be read"
-                );
-                Outcome::Unreadable
+                tracing::error!(error = %fault, "a message cannot be read");
+                Outcome::Unreadable(fault.into())
             }
         };
         let told = match outcome {
             Outcome::Done => "done",
-            Outcome::Again => "again",
-            Outcome::Unreadable => "unreadable",
+            Outcome::Again(_) => "again",
+            Outcome::Unreadable(_) => "unreadable",
         };
         HANDLED.add(1, &[KeyValue::new("outcome", told)]);
         self.settle(&message, receipt, outcome).instrument(span).await;
@@ -191,10 +263,9 @@ impl Queue {
     /// Runs `work` and keeps the message ours for as long as it takes.
     async fn while_extended<T>(&self, receipt: &str, work: impl Future<Output = T>) -> T {
         let extend = async {
-            let visibility = i32::try_from(self.visibility.as_secs()).unwrap_or(30);
             loop {
                 tokio::time::sleep(self.visibility / 2).await;
-                self.change_visibility(receipt, visibility).await;
+                self.change_visibility(receipt, seconds(self.visibility)).await;
             }
         };
         tokio::select! {
@@ -204,22 +275,61 @@ impl Queue {
     }
 
     async fn settle(&self, message: &Message, receipt: &str, outcome: Outcome) {
-        match outcome {
-            Outcome::Done => {
-                let deleted = self
-                    .client
-                    .delete_message()
-                    .queue_url(&self.url)
-                    .receipt_handle(receipt)
-                    .send()
-                    .await;
-                if let Err(error) = deleted {
-                    tracing::warn!(error = %DisplayErrorContext(&error), "a message could not be deleted; it comes again");
-                }
+        let (why, pause) = match outcome {
+            Outcome::Done => return self.delete(receipt).await,
+            Outcome::Again(why) => (why, pause_s(message)),
+            Outcome::Unreadable(why) => (why, PAUSE_OF_UNREADABLE_S),
+        };
+        if tries(message) >= TRIES && self.bury(message, why).await {
+            return self.delete(receipt).await;
+        }
+        self.change_visibility(receipt, pause).await;
+    }
+
+    /// Puts a message where its dead letters are, with a note of its last try: SQS, which would put it
+    /// there by itself, keeps none. Says whether it is there. Where this dies in between, or the message
+    /// is not deleted after, SQS does put it there too: sent again, it is handled twice, as any may be.
+    async fn bury(&self, message: &Message, why: Why) -> bool {
+        let note = Note {
+            why,
+            first_sent: sent_at(message),
+            tries: tries(message),
+        };
+        let letter = self
+            .client
+            .send_message()
+            .queue_url(&self.dead_letters_url)
+            .message_body(message.body().unwrap_or_default())
+            .set_message_attributes(Some(note.attributes()));
+        match letter.send().await {
+            Ok(letter) => {
+                tracing::error!(
+                    why = %note.why,
+                    tries = note.tries,
+                    dead_letter.id = letter.message_id(),
+                    "a message is now a dead letter"
+                );
+                true
             }
-            Outcome::Again => self.change_visibility(receipt, pause_s(message)).await,
-            // Waiting makes it no more readable.
-            Outcome::Unreadable => self.change_visibility(receipt, 1).await,
+            Err(error) => {
+                tracing::warn!(
+                    error = %DisplayErrorContext(&error),
+                    why = %note.why,
+                    "a message could not be put among the dead letters; the queue does it, without saying why"
+                );
+                false
+            }
+        }
+    }
+
+    async fn delete(&self, receipt: &str) {
+        let request = self
+            .client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(receipt);
+        if let Err(error) = request.send().await {
+            tracing::warn!(error = %DisplayErrorContext(&error), "a message could not be deleted; it comes again");
         }
     }
 
@@ -248,13 +358,69 @@ impl Queue {
     }
 }
 
+/// Makes messages visible to others at once. One for which that fails is logged, and visible when its
+/// time is over.
+pub(crate) async fn hand_back<'a>(client: &Client, url: &str, receipts: impl Iterator<Item = &'a str>) {
+    let receipts: Vec<_> = receipts.collect();
+    for batch in receipts.chunks(MAX_BATCH) {
+        let entry = |(at, receipt): (usize, &&str)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(at.to_string())
+                .receipt_handle(*receipt)
+                .visibility_timeout(0)
+                .build()
+        };
+        // It fails for an entry without id or receipt only.
+        let entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>();
+        let request = client
+            .change_message_visibility_batch()
+            .queue_url(url)
+            .set_entries(entries.ok());
+        match request.send().await {
+            // The call succeeds with entries that failed: each has its own outcome.
+            Ok(answer) => {
+                for failed in answer.failed() {
+                    tracing::warn!(
+                        code = failed.code(),
+                        "a message could not be handed back; it comes later"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = %DisplayErrorContext(&error),
+                    messages = batch.len(),
+                    "messages could not be handed back; they come later"
+                );
+            }
+        }
+    }
+}
+
+/// When it was sent to the queue that it is in.
+pub(crate) fn sent_at(message: &Message) -> Option<Timestamp> {
+    let millis = system_attribute(message, &MessageSystemAttributeName::SentTimestamp)?;
+    Timestamp::from_millisecond(millis.parse().ok()?).ok()
+}
+
+/// How often it has been received, this time included.
+pub(crate) fn tries(message: &Message) -> u32 {
+    let received = system_attribute(message, &MessageSystemAttributeName::ApproximateReceiveCount);
+    received.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+fn system_attribute<'a>(message: &'a Message, name: &MessageSystemAttributeName) -> Option<&'a str> {
+    message.attributes()?.get(name).map(String::as_str)
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
 /// 1, 2, 4 ... seconds by how often it has come.
 fn pause_s(message: &Message) -> i32 {
-    let attributes = message.attributes();
-    let received = attributes.and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
-    let received: u32 = received.and_then(|count| count.parse().ok()).unwrap_or(1);
     1_i32
-        .checked_shl(received.saturating_sub(1))
+        .checked_shl(tries(message).saturating_sub(1))
         .filter(|s| (1..=LONGEST_PAUSE_S).contains(s))
         .unwrap_or(LONGEST_PAUSE_S)
 }

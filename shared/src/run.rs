@@ -4,9 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The tasks of a process. One that ends before it was told to, however it ends, stops the others.
@@ -79,3 +81,29 @@ impl Tasks {
         }
     }
 }
+
+/// Stops an HTTP server in order: nobody new comes in from now on; when `leaning` is over, those who
+/// are in have what is left until `deadline`. The server goes last, since connections that other work
+/// leans on may have been opened by its threads, and end with them.
+///
+/// # Errors
+/// Requests were still under way at the deadline.
+pub async fn stop_server(
+    server: ServerHandle,
+    leaning: impl Future<Output = ()>,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    server.pause().await;
+    leaning.await;
+    // At least a moment: what leans on it may have used all of the time up.
+    let last = deadline.max(Instant::now() + LAST_MOMENT);
+    tokio::time::timeout_at(last, server.stop(true))
+        .await
+        .context("requests were still under way at the deadline")
+}
+
+/// In which connections that nobody uses are closed.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// What is stopped has its own deadline, and says itself what it left; whoever waits for all of it
+/// waits a little longer.
+pub const MARGIN: Duration = Duration::from_secs(3);

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 use shared::cursor::InvalidCursor;
+use shared::dead_letters::DeadLetterError;
 use shared::ids::OrderId;
 use shared::money::MoneyError;
 use shared::problem::Problem;
@@ -43,6 +44,10 @@ pub(super) fn of_store(error: StoreError) -> Problem {
         StoreError::Unavailable(_) | StoreError::Contended(_) => Problem::unavailable(error),
         StoreError::Refused(_) | StoreError::Corrupt(_) => Problem::internal(error),
     }
+}
+
+pub(super) fn of_dead_letters(error: DeadLetterError) -> Problem {
+    Problem::unavailable(error)
 }
 
 pub(super) fn of_basket(error: BasketError) -> Problem {

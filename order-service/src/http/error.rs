@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use shared::body::FieldErrors;
+use shared::dead_letters::DeadLetterError;
 use shared::ids::{OrderId, ProductId};
 use shared::money::MoneyError;
 use shared::problem::Problem;
@@ -30,6 +31,10 @@ pub(super) fn store(error: StoreError) -> Problem {
         StoreError::Unavailable { .. } => Problem::unavailable(error),
         StoreError::Unreadable(_) | StoreError::Gone(_) => Problem::internal(error),
     }
+}
+
+pub(super) fn dead_letters(error: DeadLetterError) -> Problem {
+    Problem::unavailable(error)
 }
 
 pub(super) fn product(error: ProductError) -> Problem {

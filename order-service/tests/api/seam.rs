@@ -134,7 +134,16 @@ impl Seam {
         if self.0.lost.lock().unwrap().take_if(|lost| *lost == call).is_some() {
             return Fate::Lost;
         }
-        if ["ReceiveMessage", "Query", "GetItem", "ChangeMessageVisibility"].contains(&call) || call.contains("jwks") {
+        if [
+            "ReceiveMessage",
+            "Query",
+            "GetItem",
+            "ChangeMessageVisibility",
+            "GetQueueAttributes",
+        ]
+        .contains(&call)
+            || call.contains("jwks")
+        {
             return Fate::Goes;
         }
         let mut told = self.0.told.lock().unwrap();

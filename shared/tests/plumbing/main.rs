@@ -3,11 +3,14 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test that cannot go on ends there"
 )]
 
 mod contract;
+mod dead_letters;
 mod edge;
+mod gate;
 mod identity;
 mod messages;
 

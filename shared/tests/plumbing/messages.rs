@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use deploy_local::{Cloud, Deployment, Stack};
 use jiff::Timestamp;
 use shared::contract::order::OrderPlaced;
@@ -11,31 +12,34 @@ use shared::contract::{Delivery, Entry, Envelope};
 use shared::ids::OrderId;
 use shared::money::Money;
 use shared::outbox::Publisher;
-use shared::queue::{Outcome, Queue};
+use shared::queue::{Outcome, Queue, TRIES, Why};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const DRAIN: Duration = Duration::from_secs(10);
+use crate::gate::Gate;
 
-async fn deployment() -> Deployment {
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn deployment() -> Deployment {
     Cloud::for_tests()
         .deploy(&[Stack::Platform, Stack::Basket])
         .await
         .unwrap()
 }
 
-fn queue(deployment: &Deployment, in_flight: usize, visibility: Duration) -> Queue {
+pub(crate) fn queue(deployment: &Deployment, in_flight: usize, visibility: Duration) -> Queue {
     let url = deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap().to_owned();
     Queue {
         client: deployment.sqs(),
         url,
+        dead_letters_url: deployment.setting("BASKET_SETTLE_DLQ_URL").unwrap().to_owned(),
         in_flight,
         visibility,
     }
 }
 
-fn placed() -> Entry {
+pub(crate) fn placed() -> Entry {
     let order_id = OrderId::from_uuid(Uuid::new_v4());
     let data = OrderPlaced {
         order_id,
@@ -55,7 +59,7 @@ fn placed() -> Entry {
     Entry::new(&envelope, vec![order_id.to_string()]).unwrap()
 }
 
-async fn publish(deployment: &Deployment, entries: &[Entry]) {
+pub(crate) async fn publish(deployment: &Deployment, entries: &[Entry]) {
     let publisher = Publisher::new(
         deployment.eventbridge(),
         deployment.setting("EVENT_BUS").unwrap().to_owned(),
@@ -63,23 +67,29 @@ async fn publish(deployment: &Deployment, entries: &[Entry]) {
     assert!(publisher.publish(entries).await.all(entries));
 }
 
-async fn messages_left(queue: &Queue) -> i32 {
+pub(crate) async fn messages_left(queue: &Queue) -> i32 {
     use aws_sdk_sqs::types::QueueAttributeName as Name;
     let names = [
         Name::ApproximateNumberOfMessages,
         Name::ApproximateNumberOfMessagesNotVisible,
     ];
-    let request = queue.client.get_queue_attributes().queue_url(&queue.url);
-    let answer = request.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
-    answer
-        .attributes()
-        .unwrap()
-        .values()
-        .map(|count| count.parse::<i32>().unwrap())
-        .sum()
+    count(queue, &queue.url, &names).await
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+/// Messages that a consumer would be given now.
+pub(crate) async fn visible(queue: &Queue, url: &str) -> i32 {
+    use aws_sdk_sqs::types::QueueAttributeName as Name;
+    count(queue, url, &[Name::ApproximateNumberOfMessages]).await
+}
+
+async fn count(queue: &Queue, url: &str, names: &[QueueAttributeName]) -> i32 {
+    let request = queue.client.get_queue_attributes().queue_url(url);
+    let answer = request.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
+    let counts = answer.attributes().unwrap().values();
+    counts.map(|count| count.parse::<i32>().unwrap()).sum()
+}
+
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
@@ -140,7 +150,112 @@ async fn no_more_is_in_work_than_there_are_places_and_a_stop_waits_for_it() {
     gate.cancel();
     consuming.await.unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 2);
-    assert_eq!(messages_left(&queue).await, 4, "what was not begun is still there");
+    assert_eq!(
+        visible(&queue, &queue.url).await,
+        4,
+        "what was not begun is there for others"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_comes_in_the_middle_of_a_stop_is_there_for_others_at_once() {
+    let deployment = deployment().await;
+    let gate = Gate::default();
+    let queue = Queue {
+        client: gate.sqs().await,
+        ..queue(&deployment, 2, Duration::from_secs(30))
+    };
+    gate.hold("ReceiveMessage");
+    let stop = CancellationToken::new();
+    let handle = |_: Delivery| async { panic!("nothing is begun after the stop") };
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, handle));
+    publish(&deployment, &[placed()]).await;
+    // SQS has given the message out, and its answer is on the way.
+    until("the message is given out", || async {
+        messages_left(&queue).await == 1 && visible(&queue, &queue.url).await == 0
+    })
+    .await;
+    stop.cancel();
+    gate.let_go();
+    let ended = tokio::time::timeout(DRAIN, consuming).await.unwrap();
+    ended.unwrap();
+    assert_eq!(visible(&queue, &queue.url).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_done_when_the_time_of_a_stop_is_over_is_there_for_others_at_once() {
+    let deployment = deployment().await;
+    publish(&deployment, &[placed(), placed(), placed()]).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let stop = CancellationToken::new();
+    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    let handle = {
+        let begun = Arc::clone(&begun);
+        move |_: Delivery| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            std::future::pending()
+        }
+    };
+    let drain = Duration::from_millis(500);
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), drain, handle));
+    until("two in work", || async { begun.load(Ordering::SeqCst) == 2 }).await;
+    stop.cancel();
+    let within = drain + Duration::from_secs(4);
+    tokio::time::timeout(within, consuming).await.unwrap().unwrap();
+    assert_eq!(visible(&queue, &queue.url).await, 3);
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn one_of_several_messages_fails_and_that_one_alone_comes_again() {
+    let deployment = deployment().await;
+    let entries: Vec<_> = (0..5).map(|_| placed()).collect();
+    let odd = entries[2].id;
+    publish(&deployment, &entries).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let queue = queue(&deployment, 10, Duration::from_secs(30));
+    let handle = {
+        let tries = Arc::new(AtomicUsize::new(0));
+        move |delivery: Delivery| {
+            tell.send(delivery.detail.id).unwrap();
+            let fails = delivery.detail.id == odd && tries.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if fails {
+                    Outcome::Again(Why::from("the table did not answer"))
+                } else {
+                    Outcome::Done
+                }
+            }
+        }
+    };
+    let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, handle));
+    until("all handled", || async { messages_left(&queue).await == 0 }).await;
+    stop.cancel();
+    consuming.await.unwrap();
+    let mut times = std::collections::HashMap::new();
+    while let Some(id) = told.recv().await {
+        *times.entry(id).or_insert(0) += 1;
+    }
+    for entry in &entries {
+        assert_eq!(times[&entry.id], if entry.id == odd { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn the_queues_give_a_message_up_after_as_many_tries_as_the_consumer_does() {
+    let deployment = Cloud::for_tests().deploy(&[Stack::Basket, Stack::Order]).await.unwrap();
+    for name in ["BASKET_SETTLE", "PROCESSING"] {
+        let url = deployment.setting(&format!("{name}_QUEUE_URL")).unwrap();
+        let request = deployment.sqs().get_queue_attributes().queue_url(url);
+        let answer = request.attribute_names(QueueAttributeName::All).send().await.unwrap();
+        let policy = &answer.attributes().unwrap()[&QueueAttributeName::RedrivePolicy];
+        let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+        assert_eq!(
+            policy["maxReceiveCount"].to_string().trim_matches('"'),
+            TRIES.to_string()
+        );
+    }
 }
 
 #[tokio::test]
@@ -183,7 +298,7 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nobody() {
         .unwrap();
     publish(&deployment, &[placed()]).await;
     let dead = Queue {
-        url: deployment.setting("BASKET_SETTLE_DLQ_URL").unwrap().to_owned(),
+        url: queue.dead_letters_url.clone(),
         ..queue.clone()
     };
 

@@ -1,0 +1,79 @@
+//! What is noted of a message that becomes a dead letter: why, how often it was tried, and when it was
+//! first sent, in attributes beside its body, since SQS keeps the message and nothing of what became of
+//! it. Nothing in a note comes from the message's body.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_sqs::types::{Message, MessageAttributeValue};
+use jiff::Timestamp;
+
+use crate::contract::Fault;
+
+/// Why a message was not done, in words for operators. It is shown and stored: it says what did not
+/// answer, or where the message cannot be read, and nothing of what the message holds. At most 200
+/// characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why(Cow<'static, str>);
+
+const LONGEST: usize = 200;
+
+impl From<&'static str> for Why {
+    fn from(words: &'static str) -> Self {
+        Self(Cow::Borrowed(words))
+    }
+}
+
+impl From<Fault> for Why {
+    fn from(fault: Fault) -> Self {
+        Self(Cow::Owned(fault.to_string().chars().take(LONGEST).collect()))
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) why: Why,
+    pub(crate) first_sent: Option<Timestamp>,
+    pub(crate) tries: u32,
+}
+
+const WHY: &str = "why";
+const FIRST_SENT: &str = "first-sent-ms";
+const TRIES: &str = "tries";
+
+impl Note {
+    pub(super) fn attributes(&self) -> HashMap<String, MessageAttributeValue> {
+        let sent = self.first_sent.map(|sent| sent.as_millisecond().to_string());
+        let all = [
+            (WHY, Some(self.why.to_string())),
+            (FIRST_SENT, sent),
+            (TRIES, Some(self.tries.to_string())),
+        ];
+        let attribute = |(name, value): (&str, Option<String>)| {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value?);
+            Some((name.to_owned(), value.build().ok()?))
+        };
+        all.into_iter().filter_map(attribute).collect()
+    }
+
+    /// The note of a dead letter; `None` where SQS put it there, or somebody by hand.
+    pub(crate) fn of(letter: &Message) -> Option<Self> {
+        let noted = |name: &str| letter.message_attributes()?.get(name)?.string_value();
+        let millis = noted(FIRST_SENT).and_then(|millis| millis.parse().ok());
+        Some(Self {
+            why: Why(Cow::Owned(noted(WHY)?.chars().take(LONGEST).collect())),
+            first_sent: millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+            tries: noted(TRIES)?.parse().ok()?,
+        })
+    }
+}
