@@ -33,7 +33,7 @@ use crate::clients::product::ProductClient;
 use crate::config::Settings;
 use crate::fulfil::{Fulfilment, Pace, Peers};
 use crate::http::webhook::signature::Signatures;
-use crate::http::{self, Contract, Desk};
+use crate::http::{self, Contract, Desk, Streams};
 use crate::intake::{self, Intake};
 use crate::reconcile::Reconciliation;
 use crate::store::Store;
@@ -92,6 +92,7 @@ impl Application {
         let desk = Desk {
             fulfilment: Arc::clone(&fulfilment),
             dead_letters: DeadLetters::of(&queue, intake::readable),
+            streams: Streams::new(settings.event_streams, Duration::from_secs(settings.event_stream_s)),
             products: fulfilment.products(),
             cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
             currency: settings.common.shop_currency,

@@ -247,6 +247,11 @@ impl Fulfilment {
         self.changes.subscribe()
     }
 
+    /// Whether nothing is left to do about an order, now or later.
+    pub(crate) fn rests(&self, order: &Order) -> bool {
+        matches!(order.step(now(), &self.terms), Step::Wait(None))
+    }
+
     /// The table, to read from.
     pub(crate) fn store(&self) -> &Store {
         &self.store

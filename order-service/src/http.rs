@@ -5,6 +5,7 @@ mod create;
 mod dead_letters;
 mod documented;
 mod error;
+mod events;
 mod list;
 mod read;
 mod reconciliation;
@@ -29,6 +30,7 @@ use utoipa::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::webhook::signature::Signatures;
+pub(crate) use self::events::Streams;
 use crate::clients::product::ProductClient;
 use crate::domain::order::Order;
 use crate::fulfil::Fulfilment;
@@ -40,6 +42,7 @@ pub(crate) struct Desk {
     pub(crate) fulfilment: Arc<Fulfilment>,
     pub(crate) products: Arc<ProductClient>,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) streams: Streams,
     pub(crate) cursors: Arc<CursorKeys>,
     pub(crate) currency: Currency,
     pub(crate) acceptance: Acceptance,
@@ -84,6 +87,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(actions::deliver_order)
         .service(refunds::refund_order)
         .service(webhook::take_event)
+        .service(events::order_events)
         .service(dead_letters::list_dead_letters)
         .service(dead_letters::redrive_dead_letters);
 }

@@ -199,6 +199,25 @@ pub(super) fn two_lists() -> FieldErrors {
     )
 }
 
+/// Too many listen to orders.
+#[derive(Debug, thiserror::Error)]
+#[error("as many streams of events are open as this process has places for")]
+struct TooManyStreams;
+
+pub(super) fn too_many_streams() -> Problem {
+    Problem::unavailable(TooManyStreams).retry_after(STREAMS_RETRY_AFTER_S)
+}
+
+/// Places come free when clients leave or streams end, which takes longer than most of what is retried.
+const STREAMS_RETRY_AFTER_S: u32 = 5;
+
+pub(super) fn invalid_last_event_id() -> Problem {
+    Problem::bad_request(
+        "invalid_last_event_id",
+        "Last-Event-ID is the id of an event of this order",
+    )
+}
+
 pub(super) fn invalid_cursor() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,

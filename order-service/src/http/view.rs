@@ -188,7 +188,7 @@ struct Failure {
 
 /// A change of an order.
 #[derive(Debug, Serialize, ToSchema)]
-struct ChangeView {
+pub(super) struct ChangeView {
     /// Where it stood from then on.
     status: Status,
     /// When.
@@ -381,7 +381,7 @@ impl ShipmentView {
 }
 
 impl ChangeView {
-    fn of(change: &Change) -> Self {
+    pub(super) fn of(change: &Change) -> Self {
         Self {
             status: change.status,
             time: change.at,

@@ -72,7 +72,8 @@ pub(super) async fn until_decided(
     Ok(order)
 }
 
-async fn heard_of(changes: &mut Receiver<OrderId>, order: OrderId) {
+/// Comes back when an order has changed here, or may have.
+pub(super) async fn heard_of(changes: &mut Receiver<OrderId>, order: OrderId) {
     while let Ok(changed) = changes.recv().await {
         if changed == order {
             return;

@@ -346,6 +346,10 @@ impl Service {
         self.http.get(format!("{}{path}", self.url)).bearer_auth(token)
     }
 
+    pub(crate) fn head(&self, path: &str, token: &str) -> RequestBuilder {
+        self.http.head(format!("{}{path}", self.url)).bearer_auth(token)
+    }
+
     pub(crate) fn post(&self, path: &str, token: &str) -> RequestBuilder {
         self.http.post(format!("{}{path}", self.url)).bearer_auth(token)
     }
