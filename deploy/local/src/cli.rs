@@ -1,6 +1,7 @@
 //! The verbs of `cargo local`. What they do is in the modules beside; here is how they are asked for.
 
 mod chaos;
+mod dead_letters;
 mod detach;
 mod logs;
 mod reconcile;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
+use self::dead_letters::Wanted;
 use crate::console::{print, say};
 use crate::instance::Folder;
 use crate::loopback::LOOK_EVERY;
@@ -69,6 +71,12 @@ enum Verb {
     ///
     /// Ends with 0 where all of them hold, with 1 where one is broken, with 2 where it could not be carried out.
     Chaos(chaos::Chaos),
+    /// Show what the services could not process, and why
+    DeadLetters {
+        /// Have it processed again, up to a hundred messages of each service
+        #[arg(long)]
+        redrive: bool,
+    },
     /// Remove all data: tables, users, payments, logs
     Reset {
         /// Do not ask
@@ -202,6 +210,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Token { user } => print(token(&folder, &user).await?),
         Verb::Reconcile => return Ok(reconcile::run(&folder).await),
         Verb::Chaos(asked) => return Ok(chaos::chaos(named.then_some(folder), asked).await),
+        Verb::DeadLetters { redrive: false } => dead_letters::run(&folder, Wanted::Shown).await?,
+        Verb::DeadLetters { redrive: true } => dead_letters::run(&folder, Wanted::Redriven).await?,
         Verb::Reset { yes } => reset(&folder, yes).await?,
     }
     Ok(ExitCode::SUCCESS)
