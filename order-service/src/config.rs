@@ -27,8 +27,9 @@ pub struct Settings {
     /// Where that queue puts what could not be read.
     #[arg(long, env = "PROCESSING_DLQ_URL")]
     pub processing_dlq_url: String,
-    /// Clients that may listen to orders at the same time.
-    #[arg(long, env = "EVENT_STREAMS", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=9_000))]
+    /// Clients that may listen to orders at the same time. The gateway has 1024 requests under way to all
+    /// replicas together, and each of these is one.
+    #[arg(long, env = "EVENT_STREAMS", default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..=9_000))]
     pub event_streams: u16,
     /// Seconds for which one may listen without coming back.
     #[arg(long, env = "EVENT_STREAM_S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3_600))]

@@ -84,6 +84,25 @@ pub enum ForMerchants {
     Forbidden(ProblemBody),
 }
 
+/// What a route for admins may answer besides.
+#[derive(Debug, IntoResponses)]
+pub enum ForAdmins {
+    /// No token, or one that does not hold.
+    #[response(
+        status = 401,
+        description = "The access token is missing or does not hold. Code: `unauthenticated`",
+        content_type = "application/problem+json"
+    )]
+    Unauthorized(ProblemBody),
+    /// Not an admin's token.
+    #[response(
+        status = 403,
+        description = "This is for admins. Code: `forbidden`",
+        content_type = "application/problem+json"
+    )]
+    Forbidden(ProblemBody),
+}
+
 /// What a route that takes a JSON body may answer besides.
 #[derive(Debug, IntoResponses)]
 pub enum OfABody {

@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, get, post};
 use shared::auth::Admin;
 use shared::body::Json;
 use shared::dead_letters::{DeadLetterList, RedriveBody, Redriven};
-use shared::problem::{Problem, ProblemBody};
+use shared::documented::{Any, ForAdmins, OfABody};
+use shared::problem::Problem;
 
-use super::documented::{Any, OfABody};
 use super::error;
 use crate::app::State;
 
@@ -20,10 +20,8 @@ use crate::app::State;
     tag = "operations",
     security(("bearerAuth" = [])),
     responses(
+        Any, ForAdmins,
         (status = 200, description = "What there is", body = DeadLetterList),
-        (status = 403, description = "It is for admins. Code: `forbidden`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        Any,
     ),
 )]
 #[get("/v1/baskets/admin/dead-letters")]
@@ -41,11 +39,8 @@ pub(super) async fn list(state: Data<State>, _admin: Admin) -> Result<HttpRespon
     security(("bearerAuth" = [])),
     request_body = RedriveBody,
     responses(
+        Any, ForAdmins, OfABody,
         (status = 200, description = "How many went back to their queue", body = Redriven),
-        (status = 403, description = "It is for admins. Code: `forbidden`",
-            body = ProblemBody, content_type = "application/problem+json"),
-        Any,
-        OfABody,
     ),
 )]
 #[post("/v1/baskets/admin/dead-letters/redrive")]

@@ -13,6 +13,7 @@ mod catalog;
 mod checkout;
 mod contract;
 mod cuts;
+mod dead_letters;
 mod faults;
 mod harness;
 mod lines;

@@ -4,7 +4,8 @@ use actix_web::{HttpResponse, get, post, web};
 use shared::auth::Admin;
 use shared::body::Json;
 use shared::dead_letters::{DeadLetterList, RedriveBody, Redriven};
-use shared::problem::{Problem, ProblemBody};
+use shared::documented::{Any, ForAdmins, OfABody};
+use shared::problem::Problem;
 
 use super::{Desk, error};
 
@@ -15,12 +16,8 @@ use super::{Desk, error};
 #[utoipa::path(
     tag = "operations",
     responses(
+        Any, ForAdmins,
         (status = 200, description = "What there is", body = DeadLetterList),
-        (status = 400, description = "`idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: for admins", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]
@@ -38,14 +35,8 @@ pub(crate) async fn list_dead_letters(desk: web::Data<Desk>, _admin: Admin) -> R
     tag = "operations",
     request_body = RedriveBody,
     responses(
+        Any, ForAdmins, OfABody,
         (status = 200, description = "How many went back to their queue", body = Redriven),
-        (status = 400, description = "`invalid_request` (`errors` names each wrong field), `invalid_json`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: for admins", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`: nothing was sent again", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security(("bearerAuth" = [])),
 )]

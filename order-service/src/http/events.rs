@@ -15,6 +15,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use futures_util::stream;
 use serde::Serialize;
 use shared::auth::Caller;
+use shared::documented::{Any, WithToken};
 use shared::ids::OrderId;
 use shared::problem::{Problem, ProblemBody};
 use shared::telemetry::chain;
@@ -23,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
+use super::documented::OfAnOrder;
 use super::view::ChangeView;
 use super::wait::heard_of;
 use super::{Desk, error};
@@ -67,14 +69,12 @@ const LAST_EVENT_ID: &str = "last-event-id";
         ("Last-Event-ID" = Option<u32>, Header, description = "The id of the last event that was seen"),
     ),
     responses(
+        Any, WithToken, OfAnOrder,
         (status = 200, description = "Events: `id`, `event: change`, and as `data` an entry of the timeline as JSON; at last `event: end` with the status", body = ChangeView, content_type = "text/event-stream"),
         (status = 204, description = "All has been seen, and nothing more will come"),
-        (status = 400, description = "`invalid_last_event_id`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: a service's token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`, also where too many listen", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "Not an id of this order's events, or a key. Codes: `invalid_last_event_id`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "A service's token. Code: `forbidden`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Something that this needs is away, or too many listen; try again after `Retry-After`. Code: `unavailable`", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds"))),
     ),
     security(("bearerAuth" = [])),
 )]

@@ -13,6 +13,7 @@ mod edge;
 mod gate;
 mod identity;
 mod messages;
+mod stop;
 
 /// Trace ids exist only where telemetry is set up; once for the process.
 fn telemetry() {
