@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{self, BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -142,7 +142,12 @@ pub async fn around(
         verifier.warm().await;
     }
     let bill = Bill::default();
-    let mut response = bill.clone().scope(next.call(req)).await?;
+    let response = bill.clone().scope(next.call(req)).await?;
+    // A stream that nobody reads would go on and on.
+    let mut response = response.map_body(|_, body| match body.size() {
+        BodySize::Stream if method == Method::HEAD => EitherBody::right(body::None::new()),
+        BodySize::Stream | BodySize::Sized(_) | BodySize::None => EitherBody::left(body),
+    });
 
     let consumed = bill.consumed();
     let span = Span::current();

@@ -17,7 +17,7 @@ use crate::app::State;
 /// Up to a hundred, with what the last try of each came to. They are hidden from other calls for the
 /// moment that this takes, and are not changed by it.
 #[utoipa::path(
-    tag = "operations",
+    tag = "operators",
     security(("bearerAuth" = [])),
     responses(
         Any, ForAdmins,
@@ -35,7 +35,7 @@ pub(super) async fn list(state: Data<State>, _admin: Admin) -> Result<HttpRespon
 /// Those named, or up to a hundred. An answer to a checkout that is over changes nothing. To repeat this
 /// is harmless: what was sent again is no longer there.
 #[utoipa::path(
-    tag = "operations",
+    tag = "operators",
     security(("bearerAuth" = [])),
     request_body = RedriveBody,
     responses(

@@ -19,7 +19,7 @@ pub fn contract() -> utoipa::openapi::OpenApi {
     tags(
         (name = "baskets", description = "Gathering"),
         (name = "checkouts", description = "Buying what was gathered"),
-        (name = "operations", description = "For admins"),
+        (name = "operators", description = "For administrators"),
         (name = "internal", description = "For other services; not reached through the gateway"),
     ),
     components(schemas(ProblemBody, FieldError)),

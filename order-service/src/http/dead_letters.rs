@@ -14,7 +14,7 @@ use super::{Desk, error};
 /// Up to a hundred, with what the last try of each came to. They are hidden from other calls for the
 /// moment that this takes, and are not changed by it.
 #[utoipa::path(
-    tag = "operations",
+    tag = "operators",
     responses(
         Any, ForAdmins,
         (status = 200, description = "What there is", body = DeadLetterList),
@@ -32,7 +32,7 @@ pub(crate) async fn list_dead_letters(desk: web::Data<Desk>, _admin: Admin) -> R
 /// Those named, or up to a hundred. A checkout whose prices hold no longer becomes an order that has
 /// failed (`expired`). To repeat this is harmless: what was sent again is no longer there.
 #[utoipa::path(
-    tag = "operations",
+    tag = "operators",
     request_body = RedriveBody,
     responses(
         Any, ForAdmins, OfABody,

@@ -66,7 +66,7 @@ pub(super) async fn run(folder: &Folder, wanted: Wanted) -> anyhow::Result<()> {
     if lines.is_empty() {
         print("there are no dead letters");
     } else {
-        print(row(
+        print(row([
             "SERVICE",
             "MESSAGE",
             "EVENT",
@@ -75,7 +75,7 @@ pub(super) async fn run(folder: &Folder, wanted: Wanted) -> anyhow::Result<()> {
             "TRIES",
             "READABLE",
             "WHY",
-        ));
+        ]));
         lines.iter().for_each(print);
     }
     for (owner, _, list) in &found {
