@@ -121,8 +121,10 @@ const LOOKED_THROUGH: usize = 500;
 /// The gateway waits for 15 s.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
 const REDRIVE_WITHIN: Duration = Duration::from_secs(8);
-/// Longer than a call takes, so that none is received twice in it; not longer, for who dies meanwhile.
-const VISIBILITY_S: i32 = 30;
+/// Longer than a call takes, so that none is received twice in it; not longer, for those of whom the
+/// answer is lost, or who holds them dies.
+const LOOK_VISIBILITY_S: i32 = 15;
+const REDRIVE_VISIBILITY_S: i32 = 30;
 /// With any wait SQS asks all of its servers; without, a few, and may say that there is nothing.
 const WAIT_S: i32 = 1;
 
@@ -144,7 +146,7 @@ impl DeadLetters {
     /// SQS does not answer.
     pub async fn list(&self) -> Result<DeadLetterList, DeadLetterError> {
         let deadline = Instant::now() + LOOK_WITHIN;
-        let mut held = Held::of(self);
+        let mut held = Held::of(self, LOOK_VISIBILITY_S);
         let outcome = loop {
             if held.messages.len() >= AT_MOST || Instant::now() >= deadline {
                 break Ok(true);
@@ -177,7 +179,7 @@ impl DeadLetters {
         let began = Timestamp::now();
         let deadline = Instant::now() + REDRIVE_WITHIN;
         let mut wanted = which.message_ids.map(|ids| ids.0);
-        let mut held = Held::of(self);
+        let mut held = Held::of(self, REDRIVE_VISIBILITY_S);
         let mut redriven = 0;
         let outcome = loop {
             let found_all = wanted.as_ref().is_some_and(HashSet::is_empty);
@@ -321,14 +323,16 @@ impl Told {
 /// Dead letters that nobody else sees at the moment.
 struct Held<'a> {
     of: &'a DeadLetters,
+    visibility_s: i32,
     messages: Vec<Message>,
     looked_at: usize,
 }
 
 impl<'a> Held<'a> {
-    fn of(letters: &'a DeadLetters) -> Self {
+    fn of(letters: &'a DeadLetters, visibility_s: i32) -> Self {
         Self {
             of: letters,
+            visibility_s,
             messages: Vec::new(),
             looked_at: 0,
         }
@@ -340,7 +344,7 @@ impl<'a> Held<'a> {
         let answer = request
             .max_number_of_messages(i32::try_from(at_most.min(MAX_BATCH)).unwrap_or(1))
             .wait_time_seconds(WAIT_S)
-            .visibility_timeout(VISIBILITY_S)
+            .visibility_timeout(self.visibility_s)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All")
             .send()
