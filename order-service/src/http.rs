@@ -29,8 +29,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use self::webhook::signature::Signatures;
 pub(crate) use self::events::Streams;
+use self::webhook::signature::Signatures;
 use crate::clients::product::ProductClient;
 use crate::domain::order::Order;
 use crate::fulfil::Fulfilment;
