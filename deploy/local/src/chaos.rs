@@ -61,7 +61,7 @@ use crate::console::say;
 use crate::instance::Folder;
 use crate::ports::{Ports, Wishes};
 use crate::system::{Catalog, Options as SystemOptions, Progress};
-use crate::{Part, System, loopback, users};
+use crate::{Part, System, loopback, reconcile, users};
 
 /// Users made, and asked, at once.
 const SIGN_INS_AT_ONCE: usize = 4;
@@ -251,11 +251,28 @@ impl Chaos {
             };
             let mut verdicts = evidence.judge();
             verdicts.extend(self.notes.iter().cloned());
+            verdicts.push(self.reconciled().await?);
             if verdicts.iter().all(Verdict::holds) || Instant::now() > deadline {
                 return Ok(self.report(verdicts));
             }
             sleep(JUDGE_AGAIN_AFTER).await;
         }
+    }
+
+    /// What the system's own reconciliation says.
+    async fn reconciled(&self) -> anyhow::Result<Verdict> {
+        let admin = self.system.token("admin").await?;
+        let report = reconcile::run(&self.shop.gateway, &admin, |_| {}).await;
+        let report = report.context("the reconciliation")?;
+        let mut findings: Vec<_> = report.drifts.iter().map(ToString::to_string).collect();
+        if !report.is_clean() && findings.is_empty() {
+            findings.push(format!("not completed: {}", report.summary));
+        }
+        Ok(Verdict {
+            name: "reconciliation clean",
+            figures: report.summary.counts.to_string(),
+            findings,
+        })
     }
 
     /// The system, for a test to look at or to tamper with.

@@ -15,6 +15,8 @@ use super::shoppers::Bought;
 use super::{Chaos, Verdict};
 use crate::Part;
 
+/// Of those between two lines of progress.
+const COMPLAINTS_SHOWN: usize = 3;
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Of all purchases begun, at how many the queues are emptied, and ministack killed.
 const EMPTIED_PER_MILLE: usize = 350;
@@ -161,6 +163,13 @@ impl Chaos {
     }
 
     fn tell_progress(&self) {
+        let complaints = self.tally.new_complaints();
+        for complaint in complaints.iter().take(COMPLAINTS_SHOWN) {
+            self.tell(format_args!("  complaint: {complaint}"));
+        }
+        if let Some(more) = complaints.len().checked_sub(COMPLAINTS_SHOWN).filter(|more| *more > 0) {
+            self.tell(format_args!("  and {more} more complaints"));
+        }
         let outcomes = self.tally.outcomes();
         let settled: usize = outcomes.values().sum();
         let faults: u64 = self.ledger.faults().values().sum();

@@ -88,7 +88,7 @@ impl Ledger {
             of_order.entry(event.name.clone()).or_default().insert(event.id.clone());
         }
         if let Some(bill) = &mut entries.bill
-            && !call.kind.looks_only
+            && (call.kind.receives || !call.kind.looks_only)
         {
             bill.add(call, answer, published.unwrap_or_default());
         }

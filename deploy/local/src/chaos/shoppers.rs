@@ -65,6 +65,7 @@ impl Shopper {
             self.shop.tally.begun();
             let bought = self.buy(number, purchase).await;
             self.shop.tally.settled(&bought.status);
+            self.shop.tally.complain(&bought.complaints);
             all.push(bought);
         }
         all

@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     begun: AtomicUsize,
     settled: Mutex<BTreeMap<String, usize>>,
     kills: Mutex<BTreeMap<String, usize>>,
+    complaints: Mutex<Vec<String>>,
     /// How long a customer goes on with one thing.
     pub(crate) patience: Duration,
     /// Between two looks.
@@ -23,6 +24,7 @@ impl Tally {
             begun: AtomicUsize::new(0),
             settled: Mutex::default(),
             kills: Mutex::default(),
+            complaints: Mutex::default(),
             patience,
             look_every: Duration::from_millis(250),
         }
@@ -44,6 +46,17 @@ impl Tally {
     /// Purchases that are over, by what became of them.
     pub(crate) fn outcomes(&self) -> BTreeMap<String, usize> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A customer was told what should not be: told on at once, since a run is long.
+    pub(crate) fn complain(&self, complaints: &[String]) {
+        let mut kept = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(complaints);
+    }
+
+    /// The complaints since the last time.
+    pub(crate) fn new_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *self.complaints.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Something was done to the system.
