@@ -1,7 +1,7 @@
 //! What the basket service tells on the bus, made of what a basket holds: each time the same.
 
 use shared::contract::checkout::{CheckoutRequested, Line};
-use shared::contract::{Entry, Envelope};
+use shared::contract::{Entry, Envelope, Event};
 use shared::ids::CustomerId;
 
 use crate::domain::{OrderedLine, UnderWay};
@@ -16,7 +16,7 @@ pub fn checkout_requested(customer: &CustomerId, under_way: &UnderWay) -> serde_
     let order_id = checkout.order_id;
     let envelope = Envelope {
         id: under_way.event.id,
-        version: 1,
+        version: CheckoutRequested::VERSION,
         time: checkout.requested_at,
         correlation_id: order_id.to_string(),
         causation_id: under_way.event.causation_id.clone(),

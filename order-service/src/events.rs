@@ -120,7 +120,7 @@ pub(crate) fn entry(order: &Order, event: &Recorded) -> serde_json::Result<Entry
 fn with<T: Event>(order: &Order, event: &Recorded, data: T) -> serde_json::Result<Entry> {
     let envelope = Envelope {
         id: event.id,
-        version: 1,
+        version: T::VERSION,
         time: event.at,
         correlation_id: order.id.to_string(),
         causation_id: order.causation.clone(),

@@ -12,9 +12,6 @@ use uuid::Uuid;
 use crate::domain::product::{Product, State};
 use crate::domain::stock::{Crossing, Stock};
 
-/// The shape of every event here.
-const VERSION: u32 = 1;
-
 /// There is a new product, and perhaps stock of it at once.
 ///
 /// # Errors
@@ -89,7 +86,7 @@ pub fn of_crossing(
 fn entry<T: Event>(product: ProductId, sequence: u64, now: Timestamp, data: T) -> serde_json::Result<Entry> {
     let envelope = Envelope {
         id: Uuid::now_v7(),
-        version: VERSION,
+        version: T::VERSION,
         time: now,
         correlation_id: product.to_string(),
         causation_id: trace::current_trace_id(),

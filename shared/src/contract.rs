@@ -2,7 +2,8 @@
 //!
 //! Within a version only optional fields may be added, and a consumer ignores what it does not know:
 //! these types are read by the previous and the next release of the others. Schemas made from them
-//! are checked in under `deploy/events`.
+//! are checked in under `deploy/events`, with a document of who publishes and who consumes what, and
+//! with bodies that every later release has to read.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -24,13 +25,51 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// Its `Source`: the service that publishes it.
     const SOURCE: &'static str;
+    /// Of the body's shape. What would break a reader is another event, or another version beside
+    /// this one for as long as anybody reads this one.
+    const VERSION: u32 = 1;
+    /// Whom the rules in `deploy/aws` hand it to. Others may subscribe.
+    const CONSUMERS: &'static [Consumer];
+}
+
+/// Who takes events off the bus within the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Consumer {
+    /// The order service, from its queue of checkouts.
+    OrderIntake,
+    /// The basket service, from its queue of answers.
+    BasketSettle,
+    /// The topic that tells people of orders. It gets a sentence, not the event.
+    Notifications,
+}
+
+impl Consumer {
+    /// Its name, as its queue or topic bears it after the deployment's prefix.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OrderIntake => "order-intake",
+            Self::BasketSettle => "basket-settle",
+            Self::Notifications => "order-notifications",
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn service(self) -> &'static str {
+        match self {
+            Self::OrderIntake | Self::Notifications => "order-service",
+            Self::BasketSettle => "basket-service",
+        }
+    }
 }
 
 macro_rules! events {
-    ($source:literal: $($event:ident),* $(,)?) => {
+    ($source:literal: $($event:ident -> [$($consumer:ident),*]),* $(,)?) => {
         $(impl crate::contract::Event for $event {
             const NAME: &'static str = stringify!($event);
             const SOURCE: &'static str = $source;
+            const CONSUMERS: &'static [crate::contract::Consumer] = &[$(crate::contract::Consumer::$consumer),*];
         })*
     };
 }
@@ -147,28 +186,76 @@ impl Delivery {
     }
 }
 
-/// Every event's name with the schema of its `Detail`, in the order of `deploy/events`.
-#[must_use]
-pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
-    fn of<T: Event>() -> (&'static str, schemars::Schema) {
-        (T::NAME, schemars::schema_for!(Envelope<T>))
+/// An event as the bus hands it to a target, its `Detail` as it came.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Published {
+    /// Who published it.
+    pub source: String,
+    /// Its name.
+    #[serde(rename = "detail-type")]
+    pub detail_type: String,
+    /// The ids that it speaks of.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// The envelope with the body.
+    pub detail: Value,
+}
+
+/// What there is to know of a kind of event.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// [`Event::NAME`].
+    pub name: &'static str,
+    /// [`Event::SOURCE`].
+    pub source: &'static str,
+    /// [`Event::VERSION`].
+    pub version: u32,
+    /// [`Event::CONSUMERS`].
+    pub consumers: &'static [Consumer],
+    /// Of its `Detail`.
+    pub schema: schemars::Schema,
+    /// Reads a `Detail` as a consumer of this release does, and writes it again.
+    pub read: fn(&Value) -> serde_json::Result<Value>,
+}
+
+impl Kind {
+    fn of<T: Event>() -> Self {
+        let mut schema = schemars::schema_for!(Envelope<T>);
+        schema.insert("title".to_owned(), T::NAME.into());
+        if let Some(version) = schema.pointer_mut("/properties/version") {
+            *version =
+                serde_json::json!({"description": "Of the body's shape.", "type": "integer", "const": T::VERSION});
+        }
+        Self {
+            name: T::NAME,
+            source: T::SOURCE,
+            version: T::VERSION,
+            consumers: T::CONSUMERS,
+            schema,
+            read: |detail| serde_json::to_value(Envelope::<T>::deserialize(detail)?),
+        }
     }
+}
+
+/// Every kind of event.
+#[must_use]
+pub fn kinds() -> Vec<Kind> {
     vec![
-        of::<checkout::CheckoutRequested>(),
-        of::<order::OrderPlaced>(),
-        of::<order::OrderFailed>(),
-        of::<order::OrderAwaitingAcceptance>(),
-        of::<order::OrderConfirmed>(),
-        of::<order::OrderRejected>(),
-        of::<order::OrderCancelled>(),
-        of::<order::OrderShipped>(),
-        of::<order::OrderDelivered>(),
-        of::<order::OrderRefunded>(),
-        of::<order::OrderDisputed>(),
-        of::<product::ProductCreated>(),
-        of::<product::ProductChanged>(),
-        of::<product::ProductArchived>(),
-        of::<product::StockDepleted>(),
-        of::<product::StockAvailable>(),
+        Kind::of::<checkout::CheckoutRequested>(),
+        Kind::of::<order::OrderPlaced>(),
+        Kind::of::<order::OrderFailed>(),
+        Kind::of::<order::OrderAwaitingAcceptance>(),
+        Kind::of::<order::OrderConfirmed>(),
+        Kind::of::<order::OrderRejected>(),
+        Kind::of::<order::OrderCancelled>(),
+        Kind::of::<order::OrderShipped>(),
+        Kind::of::<order::OrderDelivered>(),
+        Kind::of::<order::OrderRefunded>(),
+        Kind::of::<order::OrderDisputed>(),
+        Kind::of::<product::ProductCreated>(),
+        Kind::of::<product::ProductChanged>(),
+        Kind::of::<product::ProductArchived>(),
+        Kind::of::<product::StockDepleted>(),
+        Kind::of::<product::StockAvailable>(),
     ]
 }

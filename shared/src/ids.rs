@@ -36,6 +36,7 @@ pub struct OrderId(Uuid);
 #[serde(try_from = "String", into = "String")]
 #[deserr(try_from(String) = CustomerId::try_from -> InvalidId, error = FieldErrors)]
 #[schema(value_type = String, min_length = 1, max_length = 128)]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = 128))]
 pub struct CustomerId(String);
 
 /// The text was not an id of the kind that was asked for.

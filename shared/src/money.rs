@@ -14,8 +14,9 @@ use crate::quantity::Quantity;
 
 /// An amount of one currency, in its minor units: `{"amount_minor": 1999, "currency": "USD"}` is
 /// 19.99 US dollars. How many decimals a currency has is ISO 4217's to say.
+//
+// In a request a further field is refused; in an event, which a later release may have told, it is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Deserr, JsonSchema, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 pub struct Money {
     /// Signed, in minor units of the currency.

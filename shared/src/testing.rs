@@ -1,6 +1,9 @@
 //! What the tests of every service need: a user pool's stand-in that signs any claims, so that
 //! forged, expired and foreign tokens can be sent too. The whole-system tests use a real pool.
 
+pub mod conformance;
+pub mod schema;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -17,16 +20,22 @@ use url::Url;
 
 use crate::auth::AuthSettings;
 
+/// Whether files that are made from code and checked in are to be written anew: `UPDATE_CHECKED_IN=1`.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+pub fn rewrites_checked_in() -> bool {
+    std::env::var("UPDATE_CHECKED_IN").is_ok_and(|v| v == "1")
+}
+
 /// Holds `now` against a file that is made from code and checked in, or rewrites the file where
 /// `UPDATE_CHECKED_IN=1` asks for it.
 ///
 /// # Panics
 /// They differ, or the file cannot be read or written.
 #[expect(clippy::panic, reason = "that is how a test fails")]
-#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
 pub fn assert_checked_in(file: &Path, now: &str) {
     let now = format!("{}\n", now.trim_end());
-    if std::env::var("UPDATE_CHECKED_IN").is_ok_and(|v| v == "1") {
+    if rewrites_checked_in() {
         std::fs::write(file, &now).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     }
     let then = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));

@@ -17,7 +17,7 @@ use shared::aws::Aws;
 use shared::config::{LogFormat, TelemetrySettings};
 use shared::outgoing::Outgoing;
 use shared::telemetry::Telemetry;
-use shared::testing::{CLIENT_ID, Issuer};
+use shared::testing::{CLIENT_ID, Issuer, conformance};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,7 @@ impl Shop {
     pub(crate) async fn open_with(plan: Plan) -> Self {
         telemetry();
         let deployment = Cloud::for_tests().deploy(&[Stack::Basket]).await.unwrap();
+        let deployment = deployment.judged_by(conformance::of("basket-service")).await.unwrap();
         let catalog = Catalog::start().await;
         let mut shop = Self {
             deployment,

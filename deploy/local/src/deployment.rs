@@ -9,6 +9,8 @@ use aws_sdk_cloudformation::error::DisplayErrorContext;
 use futures_util::future::try_join_all;
 
 use crate::event_tap::EventTap;
+use crate::judged::{Judge, Judged};
+use crate::mail::{self, Mailbox};
 use crate::stacks::{self, Applied, Change, Plan, Stack};
 use crate::{aws, mirror};
 
@@ -23,6 +25,7 @@ pub struct Deployment {
     by_stack: BTreeMap<Stack, BTreeMap<String, String>>,
     changed: Change,
     older_tables: Vec<(String, Vec<String>)>,
+    judged: Option<Judged>,
 }
 
 impl Deployment {
@@ -43,6 +46,7 @@ impl Deployment {
             by_stack: BTreeMap::new(),
             changed: Change::None,
             older_tables: Vec::new(),
+            judged: None,
         };
         made.settings.insert("SERVICE_CLIENT_SECRET".to_owned(), secret);
         for (stack, applied) in applied {
@@ -116,6 +120,33 @@ impl Deployment {
     /// When its queue or rule cannot be made.
     pub async fn tap(&self) -> anyhow::Result<EventTap> {
         EventTap::on(&self.eventbridge(), self.sqs(), self.setting("EVENT_BUS")?).await
+    }
+
+    /// Has everything that is published on the bus from now on judged when this is dropped: what `judge` finds fails the
+    /// test.
+    ///
+    /// # Errors
+    ///
+    /// When the bus cannot be listened to.
+    pub async fn judged_by(mut self, judge: impl Judge) -> anyhow::Result<Self> {
+        let tap = self.tap().await?;
+        let endpoint = self.setting("AWS_ENDPOINT_URL")?.to_owned();
+        self.judged = Some(Judged::new(endpoint, tap.queue().to_owned(), judge));
+        Ok(self)
+    }
+
+    /// Listens to what the order service's topic would send by e-mail, from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the order service's stack is not there, or the queue cannot be made.
+    pub async fn mailbox(&self) -> anyhow::Result<Mailbox> {
+        let topic = self.setting("NOTIFICATION_TOPIC_ARN")?;
+        let client = aws_sdk_cloudformation::Client::new(&self.sdk);
+        let prefix = format!("m{}", uuid::Uuid::new_v4().simple());
+        let applied = mail::subscribe(&client, &prefix, topic).await?;
+        let queue = applied.outputs.get("MailboxQueueUrl").context("no MailboxQueueUrl")?;
+        Ok(Mailbox::at(self.sqs(), queue.clone()))
     }
 
     /// The settings that one stack's outputs are for.

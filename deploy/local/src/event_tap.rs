@@ -6,28 +6,12 @@ use anyhow::{Context, anyhow, bail};
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde::Deserialize;
-use serde_json::Value;
+use shared::contract::Published as Event;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::loopback::LOOK_EVERY;
-
-/// An event as the bus hands it to its targets.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Event {
-    /// Who published it.
-    pub source: String,
-    /// Its name.
-    #[serde(rename = "detail-type")]
-    pub detail_type: String,
-    /// The ids it speaks of.
-    #[serde(default)]
-    pub resources: Vec<String>,
-    /// The envelope with the body.
-    pub detail: Value,
-}
 
 /// A queue that a rule fills with every event of the bus. Two taps on one bus see each event both.
 pub struct EventTap {
@@ -85,6 +69,20 @@ impl EventTap {
             queue,
             seen: Mutex::default(),
         })
+    }
+
+    /// The queue's address.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// Reads a queue that a tap has made, from another runtime.
+    pub(crate) fn again(sqs: aws_sdk_sqs::Client, queue: String) -> Self {
+        Self {
+            sqs,
+            queue,
+            seen: Mutex::default(),
+        }
     }
 
     /// The next event, in the order in which they came, which for a bus is nearly that of their publishing.

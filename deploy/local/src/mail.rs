@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use serde::Deserialize;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::stacks::{self, Applied, Template};
 
@@ -55,6 +56,20 @@ struct Notification {
 }
 
 async fn deliver_some(client: &Client, queue: &str, log: &Path) -> anyhow::Result<()> {
+    take(client, queue, |body| {
+        let line = readable(body);
+        File::options()
+            .create(true)
+            .append(true)
+            .open(log)?
+            .write_all(line.as_bytes())?;
+        Ok(())
+    })
+    .await
+}
+
+/// Hands each body that has come to `keep`, and deletes those that were kept.
+async fn take(client: &Client, queue: &str, mut keep: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let request = client
         .receive_message()
         .queue_url(queue)
@@ -65,12 +80,7 @@ async fn deliver_some(client: &Client, queue: &str, log: &Path) -> anyhow::Resul
         .await
         .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
     for message in answer.messages() {
-        let text = message.body().map(readable).unwrap_or_default();
-        File::options()
-            .create(true)
-            .append(true)
-            .open(log)?
-            .write_all(text.as_bytes())?;
+        keep(message.body().unwrap_or_default())?;
         let receipt = message.receipt_handle().context("a message without a receipt")?;
         let request = client.delete_message().queue_url(queue).receipt_handle(receipt);
         request
@@ -81,16 +91,64 @@ async fn deliver_some(client: &Client, queue: &str, log: &Path) -> anyhow::Resul
     Ok(())
 }
 
+/// What the notification topic would send by e-mail, for a test to look at.
+pub struct Mailbox {
+    client: Client,
+    queue: String,
+    come: Mutex<Vec<String>>,
+}
+
+impl Mailbox {
+    pub(crate) fn at(client: Client, queue: String) -> Self {
+        Self {
+            client,
+            queue,
+            come: Mutex::default(),
+        }
+    }
+
+    /// Every text that has come, as soon as `enough` of them have.
+    ///
+    /// # Errors
+    ///
+    /// When that is not so `within`; the message tells what did come.
+    pub async fn wait_for(&self, within: Duration, enough: impl Fn(&[String]) -> bool) -> anyhow::Result<Vec<String>> {
+        let deadline = Instant::now() + within;
+        let mut come = self.come.lock().await;
+        while !enough(&come) {
+            if Instant::now() > deadline {
+                bail!("not within {within:?}; came: {come:#?}");
+            }
+            let keep = |body: &str| {
+                come.push(text(body).unwrap_or_else(|| body.to_owned()));
+                Ok(())
+            };
+            // Abandoned at the deadline; what it had been handed comes again.
+            let _ = timeout_at(deadline, take(&self.client, &self.queue, keep))
+                .await
+                .unwrap_or(Ok(()));
+        }
+        Ok(come.clone())
+    }
+}
+
 fn readable(body: &str) -> String {
     let Ok(notification) = serde_json::from_str::<Notification>(body) else {
         return format!("{body}\n");
     };
-    let subject = notification
-        .subject
-        .unwrap_or_else(|| "AWS Notification Message".to_owned());
-    // An input transformer's text arrives as the JSON string that it is.
-    let text = serde_json::from_str::<String>(&notification.message).unwrap_or(notification.message);
-    format!("{} [{subject}] {text}\n", notification.timestamp)
+    let (subject, timestamp) = (notification.subject, notification.timestamp);
+    let subject = subject.unwrap_or_else(|| "AWS Notification Message".to_owned());
+    format!("{timestamp} [{subject}] {}\n", unquoted(notification.message))
+}
+
+fn text(body: &str) -> Option<String> {
+    let notification = serde_json::from_str::<Notification>(body).ok()?;
+    Some(unquoted(notification.message))
+}
+
+/// An input transformer's text arrives as the JSON string that it is.
+fn unquoted(message: String) -> String {
+    serde_json::from_str::<String>(&message).unwrap_or(message)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use order_service::config::Settings;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::testing::Issuer;
+use shared::testing::{Issuer, conformance};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -47,6 +47,7 @@ pub(crate) struct Service {
 impl Shop {
     pub(crate) async fn open() -> Self {
         let deployment = Cloud::for_tests().deploy(&[Stack::Order]).await.unwrap();
+        let deployment = deployment.judged_by(conformance::of("order-service")).await.unwrap();
         let tap = deployment.tap().await.unwrap();
         let payments = Options {
             slow: Duration::from_millis(700),

@@ -12,7 +12,7 @@ use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::outgoing::Outgoing;
-use shared::testing::{CLIENT_ID, Issuer};
+use shared::testing::{CLIENT_ID, Issuer, conformance};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,7 @@ impl Shop {
     /// With faults between the service and AWS, and further arguments.
     pub(crate) async fn open_with(faults: Faults, arguments: &[&str]) -> Self {
         let deployment = Cloud::for_tests().deploy(&[Stack::Product]).await.unwrap();
+        let deployment = deployment.judged_by(conformance::of("product-service")).await.unwrap();
         let mut shop = Self {
             deployment,
             url: String::new(),

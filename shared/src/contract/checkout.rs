@@ -78,7 +78,7 @@ pub enum Acceptance {
 /// What a payment provider gives a shop in place of a card. 1 to 255 visible ASCII characters, and
 /// refused where it looks like a card's number. `Debug` shows nothing of it.
 #[derive(Clone, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = 255))]
 pub struct PaymentToken(SecretString);
 
 /// Not a payment token.
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for PaymentToken {
     }
 }
 
-events!("basket-service": CheckoutRequested);
+events!("basket-service": CheckoutRequested -> [OrderIntake]);
 
 #[cfg(test)]
 mod tests {

@@ -205,6 +205,14 @@ pub enum DisputeStatus {
 }
 
 events!("order-service":
-    OrderPlaced, OrderFailed, OrderAwaitingAcceptance, OrderConfirmed, OrderRejected, OrderCancelled,
-    OrderShipped, OrderDelivered, OrderRefunded, OrderDisputed,
+    OrderPlaced -> [BasketSettle],
+    OrderFailed -> [BasketSettle, Notifications],
+    OrderAwaitingAcceptance -> [Notifications],
+    OrderConfirmed -> [Notifications],
+    OrderRejected -> [Notifications],
+    OrderCancelled -> [Notifications],
+    OrderShipped -> [Notifications],
+    OrderDelivered -> [Notifications],
+    OrderRefunded -> [Notifications],
+    OrderDisputed -> [Notifications],
 );

@@ -71,4 +71,10 @@ pub struct StockAvailable {
     pub available: u32,
 }
 
-events!("product-service": ProductCreated, ProductChanged, ProductArchived, StockDepleted, StockAvailable);
+events!("product-service":
+    ProductCreated -> [],
+    ProductChanged -> [],
+    ProductArchived -> [],
+    StockDepleted -> [],
+    StockAvailable -> [],
+);

@@ -1,33 +1,7 @@
-//! The events' schemas are checked in, change only by additions, and fit what is sent.
-
-use std::path::{Path, PathBuf};
+//! What a consumer makes of what the bus hands it.
 
 use serde_json::{Value, json};
 use shared::contract::{self, Delivery};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/events")
-}
-
-#[test]
-fn every_event_has_its_schema_checked_in() {
-    for (name, schema) in contract::schemas() {
-        let text = serde_json::to_string_pretty(&schema).unwrap();
-        shared::testing::assert_checked_in(&folder().join(format!("{name}.json")), &text);
-    }
-}
-
-#[test]
-fn no_schema_is_left_of_an_event_that_is_gone() {
-    let known: Vec<_> = contract::schemas()
-        .into_iter()
-        .map(|(name, _)| format!("{name}.json"))
-        .collect();
-    for file in std::fs::read_dir(folder()).unwrap() {
-        let name = file.unwrap().file_name().into_string().unwrap();
-        assert!(known.contains(&name), "{name} belongs to no event");
-    }
-}
 
 fn delivery() -> Value {
     json!({

@@ -6,12 +6,15 @@
     reason = "a test that cannot go on ends there"
 )]
 
+mod asyncapi;
+mod compatibility;
 mod contract;
 mod dead_letters;
 mod edge;
 mod gate;
 mod identity;
 mod messages;
+mod schemas;
 mod stop;
 
 /// Trace ids exist only where telemetry is set up; once for the process.

@@ -2,9 +2,12 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on ends there"
 )]
+
+mod events;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -174,11 +177,15 @@ async fn a_deployment_is_quick_once_the_cloud_is_there() {
 }
 
 async fn publish(deployment: &Deployment, source: &str, name: &str) {
+    publish_detail(deployment, source, name, r#"{"id": "x"}"#).await;
+}
+
+async fn publish_detail(deployment: &Deployment, source: &str, name: &str, detail: &str) {
     let entry = PutEventsRequestEntry::builder()
         .event_bus_name(deployment.setting("EVENT_BUS").unwrap())
         .source(source)
         .detail_type(name)
-        .detail(r#"{"id": "x"}"#)
+        .detail(detail)
         .build();
     let answer = deployment
         .eventbridge()
