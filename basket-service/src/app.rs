@@ -67,8 +67,9 @@ pub struct Application {
 
 /// A message is this service's own for so long; it is extended while it is worked on.
 const VISIBILITY: Duration = Duration::from_secs(30);
-/// Headers of a request have to arrive within this.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
+/// is too busy to read them its 504 tells, and not an empty 408 of ours.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than the gateway keeps idle connections, so that it is not us who cut one it is about to use.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const MAX_CONNECTIONS: usize = 10_000;

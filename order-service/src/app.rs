@@ -51,8 +51,9 @@ pub struct Application {
     stop: CancellationToken,
 }
 
-/// A slow client has this long to send its request's head.
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
+/// is too busy to read them its 504 tells, and not an empty 408 of ours.
+const REQUEST_HEAD: Duration = Duration::from_secs(20);
 /// Idle connections are kept for this long, longer than the gateway keeps its own.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const MAX_CONNECTIONS: usize = 10_000;

@@ -38,8 +38,9 @@ pub struct Application {
     stop: CancellationToken,
 }
 
-/// A client gets so long to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
+/// is too busy to read them its 504 tells, and not an empty 408 of ours.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// An idle connection is kept so long: longer than the gateway keeps its own.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections of one worker.
