@@ -337,6 +337,11 @@ fn settings(wires: &BTreeMap<Wire, Proxy>) -> BTreeMap<String, String> {
         ("FAST_PATH_MS", "8000".to_owned()),
         ("RETRY_MS", "500".to_owned()),
         ("PAYMENT_TIMEOUT_MS", "3000".to_owned()),
+        // More than the services' own: with everything on one machine a service that is only busy is not to be taken for one
+        // that is away, whose work is then done over and over.
+        ("PRODUCT_ATTEMPT_TIMEOUT_MS", "3000".to_owned()),
+        ("PRODUCT_CALL_TIMEOUT_MS", "8000".to_owned()),
+        ("PRODUCT_TIMEOUT_MS", "4000".to_owned()),
     ];
     settings
         .into_iter()

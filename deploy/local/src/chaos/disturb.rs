@@ -27,7 +27,7 @@ const PAUSED_PER_MILLE: usize = 250;
 /// While it hangs, so many baskets are read at once, so often; each within this.
 const READERS: usize = 3;
 const READ_EVERY: Duration = Duration::from_secs(2);
-const READ_WITHIN: Duration = Duration::from_secs(6);
+const READ_WITHIN: Duration = Duration::from_secs(15);
 const QUEUES: [&str; 2] = ["PROCESSING_QUEUE_URL", "BASKET_SETTLE_QUEUE_URL"];
 
 /// What happens once, when so many purchases have begun.

@@ -147,7 +147,9 @@ impl Session {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             self.counted.note_internal(&body);
         }
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        // RFC 9110 15.5.9: a request that was not read in time may be repeated.
+        let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT];
+        if status.is_server_error() || later.contains(&status) {
             return Err(self.later(format!("{status} {body}"), after));
         }
         let body = serde_json::from_str(&body).unwrap_or(Value::Null);

@@ -97,7 +97,7 @@ pub(crate) struct Kind {
 }
 
 /// Longer than any caller here waits for one try.
-const HOLD_UP: (u64, u64) = (3_200, 5_000);
+const HOLD_UP: (u64, u64) = (4_200, 6_000);
 const DELAY: (u64, u64) = (5, 400);
 const ECHO: (u64, u64) = (100, 3_000);
 
