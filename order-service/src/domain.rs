@@ -1,6 +1,7 @@
 //! What an order is and what may become of it. Nothing here knows HTTP, AWS, a clock or chance: times
 //! and ids come in as arguments.
 
+pub mod amount;
 pub mod dispute;
 pub mod machine;
 pub mod order;

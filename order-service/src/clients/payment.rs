@@ -4,7 +4,6 @@
 //! nothing: <https://docs.stripe.com/api/idempotent_requests>. Keys live for a day; an older payment
 //! is looked up by its order's id and never created again.
 
-pub mod amount;
 mod api;
 pub mod event;
 mod listing;
@@ -25,6 +24,7 @@ use url::Url;
 use self::api::{Api, Fault, Intent, Status};
 pub use self::listing::PaymentPage;
 pub use self::refund::Refunded;
+use crate::domain::amount;
 use crate::domain::dispute::Dispute;
 use crate::domain::payment::NextAction;
 

@@ -4,7 +4,8 @@
 //! refund is looked for among those of its payment before it is made.
 
 use super::api::{self, Fault};
-use super::{Answer, BUSY, Begun, KEYS_LIVE, Of, PaymentClient, PaymentError, about_id, amount, nowhere, step};
+use super::{Answer, BUSY, Begun, KEYS_LIVE, Of, PaymentClient, PaymentError, about_id, nowhere, step};
+use crate::domain::amount;
 use crate::domain::payment::Refund;
 
 /// What came of a refund.

@@ -1,9 +1,11 @@
 //! An order's payment, and what the provider has of it.
 
 use shared::ids::OrderId;
+use shared::money::Money;
 use strum::Display;
 
 use super::{Drift, Kind, of_order, words};
+use crate::domain::amount;
 use crate::domain::order::Order;
 use crate::domain::payment::{PaymentState, RefundState};
 use crate::domain::state::State;
@@ -17,9 +19,9 @@ pub struct Charged {
     pub order: Option<OrderId>,
     /// ISO 4217, upper case.
     pub currency: String,
-    /// What was taken, in minor units.
+    /// What was taken, in the provider's minor units.
     pub captured: i64,
-    /// What went back of that.
+    /// What went back of that, in the same.
     pub refunded: i64,
     /// What can still become of it.
     pub standing: Standing,
@@ -83,7 +85,7 @@ pub fn payment_drift(order: &Order, found: Option<&Charged>) -> Option<Drift> {
     match order.state {
         State::Pending(_) | State::AwaitingAcceptance { .. } => (charged.captured > 0).then(|| Drift {
             expected: "nothing captured".to_owned(),
-            found: amount(charged.captured, charged),
+            found: written(charged.captured, charged),
             ..of_payment(
                 Kind::PaymentTooEarly,
                 order,
@@ -118,8 +120,8 @@ pub fn stray_payment(charged: &Charged, order: Option<&Order>) -> Option<Drift> 
                 "payment {}, {}: {} captured, {} refunded",
                 charged.id,
                 charged.standing,
-                amount(charged.captured, charged),
-                amount(charged.refunded, charged)
+                written(charged.captured, charged),
+                written(charged.refunded, charged)
             ),
         }),
     }
@@ -137,7 +139,7 @@ pub fn is_its_own(order: &Order, charged: &Charged) -> bool {
 /// Of an order that was confirmed: all of it captured once, and refunded what the order says. A refund
 /// that waits for the provider's answer may be made or not.
 fn captured_drift(order: &Order, charged: &Charged) -> Option<Drift> {
-    let total = order.total.amount_minor;
+    let total = at_provider(order.total);
     if charged.captured == 0 {
         return Some(Drift {
             expected: format!("{} captured", order.total),
@@ -148,7 +150,7 @@ fn captured_drift(order: &Order, charged: &Charged) -> Option<Drift> {
     if charged.captured != total || charged.currency != order.total.currency.code() {
         return Some(Drift {
             expected: order.total.to_string(),
-            found: amount(charged.captured, charged),
+            found: written(charged.captured, charged),
             ..of_payment(Kind::PaymentAmount, order, charged, "captured of a confirmed order")
         });
     }
@@ -162,8 +164,8 @@ fn captured_drift(order: &Order, charged: &Charged) -> Option<Drift> {
 fn returned_drift(order: &Order, charged: &Charged) -> Option<Drift> {
     if charged.captured != charged.refunded {
         return Some(Drift {
-            expected: format!("{} refunded", amount(charged.captured, charged)),
-            found: format!("{} refunded", amount(charged.refunded, charged)),
+            expected: format!("{} refunded", written(charged.captured, charged)),
+            found: format!("{} refunded", written(charged.refunded, charged)),
             ..of_payment(
                 Kind::PaymentNotReturned,
                 order,
@@ -185,7 +187,7 @@ fn returned_drift(order: &Order, charged: &Charged) -> Option<Drift> {
         }),
         Standing::Captured | Standing::Voided => {
             let said = match order.payment.state {
-                PaymentState::Returned => order.total.amount_minor,
+                PaymentState::Returned => at_provider(order.total),
                 PaymentState::NotNeeded
                 | PaymentState::Open
                 | PaymentState::NeedsCustomer { .. }
@@ -201,8 +203,8 @@ fn returned_drift(order: &Order, charged: &Charged) -> Option<Drift> {
 
 fn refund_mismatch(order: &Order, charged: &Charged, said: i64) -> Drift {
     Drift {
-        expected: format!("{} refunded", amount(said, charged)),
-        found: format!("{} refunded", amount(charged.refunded, charged)),
+        expected: format!("{} refunded", written(said, charged)),
+        found: format!("{} refunded", written(charged.refunded, charged)),
         ..of_payment(
             Kind::RefundMismatch,
             order,
@@ -219,7 +221,7 @@ fn unexpected(order: &Order, charged: &Charged) -> Drift {
     };
     Drift {
         expected,
-        found: format!("{} captured", amount(charged.captured, charged)),
+        found: format!("{} captured", written(charged.captured, charged)),
         ..of_payment(
             Kind::PaymentUnexpected,
             order,
@@ -231,10 +233,15 @@ fn unexpected(order: &Order, charged: &Charged) -> Drift {
 
 fn refunds(order: &Order, state: RefundState) -> i64 {
     let of_state = order.payment.refunds.iter().filter(|refund| refund.state == state);
-    of_state.fold(0, |sum, refund| sum.saturating_add(refund.amount.amount_minor))
+    of_state.fold(0, |sum, refund| sum.saturating_add(at_provider(refund.amount)))
 }
 
-fn amount(minor: i64, charged: &Charged) -> String {
+/// As the provider counts it. What is too large for that is never charged.
+fn at_provider(money: Money) -> i64 {
+    amount::to_provider(money).unwrap_or(money.amount_minor)
+}
+
+fn written(minor: i64, charged: &Charged) -> String {
     format!("{minor} {} (minor units)", charged.currency)
 }
 

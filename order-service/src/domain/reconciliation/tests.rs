@@ -4,7 +4,7 @@ use rstest::rstest;
 use shared::contract::checkout::{Acceptance, Line, PaymentToken};
 use shared::contract::order::FailureReason;
 use shared::idempotency::Fingerprint;
-use shared::money::Money;
+use shared::money::{Currency, Money};
 use strum::IntoEnumIterator;
 use uuid::Uuid;
 
@@ -220,6 +220,23 @@ fn a_payment_in_another_currency_is_another_amount() {
     };
     let drift = payment_drift(&order(State::Confirmed, PaymentState::Captured), Some(&found));
     assert_eq!(kind(drift), Some(Kind::PaymentAmount));
+}
+
+#[test]
+fn a_payment_is_compared_as_the_provider_counts() {
+    // Króna have no decimals, and are written with two; dinars have three, of which the last is dropped.
+    for (code, total, captured) in [("ISK", 1_000, 100_000), ("KWD", 12_345, 12_340)] {
+        let currency: Currency = code.parse().unwrap();
+        let mut sold = order(State::Confirmed, PaymentState::Captured);
+        sold.total = Money::new(total, currency);
+        let taken = |captured| Charged {
+            currency: code.to_owned(),
+            ..charged(Standing::Captured, captured, 0)
+        };
+        assert_eq!(kind(payment_drift(&sold, Some(&taken(captured)))), None);
+        let less = payment_drift(&sold, Some(&taken(captured - 10)));
+        assert_eq!(kind(less), Some(Kind::PaymentAmount));
+    }
 }
 
 #[test]
