@@ -1,7 +1,11 @@
 //! What the tests of every service need: a user pool's stand-in that signs any claims, so that
-//! forged, expired and foreign tokens can be sent too. The whole-system tests use a real pool.
+//! forged, expired and foreign tokens can be sent too (the whole-system tests use a real pool), files
+//! held against the code, processes that can be killed, and faults between them and everything else.
 
 pub mod conformance;
+pub mod cuts;
+pub mod faults;
+pub mod process;
 pub mod schema;
 
 use std::net::TcpListener;
@@ -96,7 +100,7 @@ impl Issuer {
                     web::get().to(move || std::future::ready(HttpResponse::Ok().json(jwks.clone()))),
                 )
             });
-            actix_web::rt::System::new().block_on(server.workers(1).listen(listener).unwrap().run())
+            actix_web::rt::System::new().block_on(server.workers(1).disable_signals().listen(listener).unwrap().run())
         });
         Self {
             url,

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::faults::{Fault, Faults};
 use crate::harness::{Answer, As, Plan, SOON, Shop, quantities, requested, to_berlin, usd};
 
 const ADA: As<'static> = As::Customer("ada");
@@ -346,7 +346,7 @@ async fn a_checkout_meets_adds_and_loses_none() {
 
 #[tokio::test]
 async fn a_checkout_whose_answer_from_the_table_is_lost_is_one_checkout() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(Plan {
         outgoing: faults.outgoing(),
         ..Plan::default()
@@ -355,7 +355,7 @@ async fn a_checkout_whose_answer_from_the_table_is_lost_is_one_checkout() {
     let tap = shop.deployment.tap().await.unwrap();
     shop.add(ADA, "me", shop.catalog.sells(250), 2).await.expect(200);
     // Once: the repeated write is refused by its own first arrival, and that is seen.
-    faults.on("UpdateItem", 1, Fault::AnswerLost);
+    faults.on("UpdateItem", 1, Fate::AnswerLost);
     let accepted = shop.check_out(ADA, "k", to_berlin()).await;
     assert_eq!(
         (&accepted.expect(202)["total"], accepted.header("idempotent-replayed")),
@@ -368,7 +368,7 @@ async fn a_checkout_whose_answer_from_the_table_is_lost_is_one_checkout() {
 
     // Every time: nobody knows, and the same request again tells.
     shop.add(ADA, "me", shop.catalog.sells(100), 1).await.expect(200);
-    faults.on("UpdateItem", 3, Fault::AnswerLost);
+    faults.on("UpdateItem", 3, Fate::AnswerLost);
     shop.check_out(ADA, "k2", to_berlin()).await.refused(503, "unavailable");
     let again = shop.check_out(ADA, "k2", to_berlin()).await;
     assert_eq!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_sqs::types::QueueAttributeName;
 use basket_service::app::Application;
 use basket_service::config::Settings;
 use clap::Parser;
@@ -17,10 +18,9 @@ use shared::aws::Aws;
 use shared::config::{LogFormat, TelemetrySettings};
 use shared::outgoing::Outgoing;
 use shared::telemetry::Telemetry;
+use shared::testing::process::{Listening, Process};
 use shared::testing::{CLIENT_ID, Issuer, conformance};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
@@ -35,8 +35,7 @@ pub(crate) struct Shop {
     pub(crate) catalog: Catalog,
     pub(crate) url: String,
     http: ClientWithMiddleware,
-    stop: CancellationToken,
-    running: Option<JoinHandle<anyhow::Result<()>>>,
+    process: Option<Process>,
 }
 
 /// How a shop differs from the usual one.
@@ -90,8 +89,7 @@ impl Shop {
             catalog,
             url: String::new(),
             http: Outgoing::new().unwrap().http,
-            stop: CancellationToken::new(),
-            running: None,
+            process: None,
         };
         shop.start(plan).await;
         shop
@@ -100,18 +98,20 @@ impl Shop {
     /// Starts the service, again where it was stopped: what it keeps, it keeps outside.
     pub(crate) async fn start(&mut self, plan: Plan) {
         let settings = self.settings(&plan.arguments);
-        let cloud = Cloud::for_tests();
-        let aws = Aws::at(
-            &settings.common.aws,
-            &plan.outgoing,
-            cloud.tables_url(),
-            cloud.ministack_url(),
-        )
+        let process = Process::start(async move {
+            let cloud = Cloud::for_tests();
+            let (tables, others) = (cloud.tables_url(), cloud.ministack_url());
+            let aws = Aws::at(&settings.common.aws, &plan.outgoing, tables, others).await;
+            let application = Application::with_aws(settings, plan.outgoing, aws).await?;
+            Ok(Listening {
+                port: application.port,
+                stop: application.stop(),
+                run: application.run_until_stopped(),
+            })
+        })
         .await;
-        let application = Application::with_aws(settings, plan.outgoing, aws).await.unwrap();
-        self.url = format!("http://127.0.0.1:{}", application.port);
-        self.stop = application.stop();
-        self.running = Some(tokio::spawn(application.run_until_stopped()));
+        self.url = process.url();
+        self.process = Some(process);
     }
 
     /// AWS as the service sees it, through other ways out.
@@ -127,9 +127,15 @@ impl Shop {
     }
 
     pub(crate) async fn stop(&mut self) {
-        self.stop.cancel();
-        if let Some(running) = self.running.take() {
-            running.await.unwrap().unwrap();
+        if let Some(process) = self.process.take() {
+            process.stop().await.unwrap();
+        }
+    }
+
+    /// Ends all of its tasks wherever they are.
+    pub(crate) fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
         }
     }
 
@@ -274,6 +280,25 @@ impl Shop {
         json!({"order_id": order_id, "customer_id": customer, "reason": reason})
     }
 
+    /// Waits until the service has handled every answer.
+    pub(crate) async fn drained(&self) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let counts = [
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            ];
+            let request = self.deployment.sqs().get_queue_attributes();
+            let request = request.queue_url(self.deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap());
+            let answer = request.set_attribute_names(Some(counts.to_vec())).send().await.unwrap();
+            if answer.attributes.unwrap().values().all(|count| count == "0") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "messages stay in the queue");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The item as it lies in the table.
     pub(crate) async fn item(&self, key: &str) -> Option<HashMap<String, AttributeValue>> {
         let request = self.deployment.dynamodb().get_item().consistent_read(true);
@@ -295,12 +320,6 @@ impl Shop {
             .update_expression("SET #a = :a")
             .expression_attribute_names("#a", attribute);
         request.expression_attribute_values(":a", value).send().await.unwrap();
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

@@ -14,7 +14,6 @@ mod checkout;
 mod contract;
 mod cuts;
 mod dead_letters;
-mod faults;
 mod harness;
 mod lines;
 mod merge;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use futures_util::future::join_all;
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::faults::{Fault, Faults, cancelled};
 use crate::harness::{Answer, As, Plan, Shop, quantities, to_berlin};
 
 const ADA: As<'static> = As::Customer("ada");
@@ -163,12 +163,12 @@ async fn what_is_no_guest_basket_is_not_merged() {
 }
 
 #[rstest]
-#[case::contention(cancelled(), 3)]
-#[case::a_lost_answer(Fault::AnswerLost, 1)]
-#[case::a_lost_request(Fault::Cut, 1)]
+#[case::contention(Fate::Conflict, 3)]
+#[case::a_lost_answer(Fate::AnswerLost, 1)]
+#[case::a_lost_request(Fate::Lost, 1)]
 #[tokio::test]
-async fn a_merge_comes_through(#[case] fault: Fault, #[case] times: usize) {
-    let faults = Faults::default();
+async fn a_merge_comes_through(#[case] fault: Fate, #[case] times: usize) {
+    let faults = Faults::none();
     let shop = Shop::open_with(Plan {
         outgoing: faults.outgoing(),
         ..Plan::default()
@@ -184,14 +184,14 @@ async fn a_merge_comes_through(#[case] fault: Fault, #[case] times: usize) {
 
 #[tokio::test]
 async fn lasting_contention_asks_the_client_to_come_again() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(Plan {
         outgoing: faults.outgoing(),
         ..Plan::default()
     })
     .await;
     let guest = filled(&shop, &[(shop.catalog.sells(1), 5)]).await;
-    faults.on("TransactWriteItems", 1000, cancelled());
+    faults.on("TransactWriteItems", 1000, Fate::Conflict);
     let answer = merge(&shop, ADA, &guest, "sum").await;
     answer.refused(503, "unavailable");
     assert!(answer.header("retry-after").is_some());

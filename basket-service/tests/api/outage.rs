@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
 use crate::catalog::Mood;
-use crate::faults::{Fault, Faults, conflict, throttled};
 use crate::harness::{Answer, As, Plan, Shop, quantities, to_berlin, usd};
 
 const ADA: As<'static> = As::Customer("ada");
@@ -65,10 +65,10 @@ async fn with_nothing_listening_a_basket_is_read_at_once() {
 
 #[tokio::test]
 async fn an_add_whose_answer_is_lost_is_not_repeated() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(plan(&faults)).await;
     let tea = shop.catalog.sells(250);
-    for lost in [Fault::AnswerLost, Fault::Cut] {
+    for lost in [Fate::AnswerLost, Fate::Lost] {
         faults.on("UpdateItem", 1, lost);
         come_again(&shop.add(ADA, "me", tea, 3).await);
     }
@@ -80,46 +80,46 @@ async fn an_add_whose_answer_is_lost_is_not_repeated() {
 
 #[tokio::test]
 async fn an_add_that_the_table_did_not_take_is_tried_again() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(plan(&faults)).await;
     let tea = shop.catalog.sells(250);
-    faults.on("UpdateItem", 2, throttled());
+    faults.on("UpdateItem", 2, Fate::Throttled);
     shop.add(ADA, "me", tea, 3).await.expect(200);
-    faults.on("UpdateItem", 3, conflict());
+    faults.on("UpdateItem", 3, Fate::Conflict);
     let basket = shop.add(ADA, "me", tea, 3).await.expect(200);
     assert_eq!(quantities(&basket), HashMap::from([(tea, 6)]));
-    faults.on("UpdateItem", 1000, conflict());
+    faults.on("UpdateItem", 1000, Fate::Conflict);
     come_again(&shop.add(ADA, "me", tea, 3).await);
 }
 
 #[tokio::test]
 async fn what_can_be_repeated_is_although_its_answer_was_lost() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(plan(&faults)).await;
     let tea = shop.catalog.sells(250);
-    faults.on("UpdateItem", 1, Fault::AnswerLost);
+    faults.on("UpdateItem", 1, Fate::AnswerLost);
     let guest = shop.guest().await;
     shop.add(ADA, "me", tea, 3).await.expect(200);
     for quantity in [5, 0] {
-        faults.on("UpdateItem", 1, Fault::AnswerLost);
+        faults.on("UpdateItem", 1, Fate::AnswerLost);
         let basket = shop.set(ADA, "me", tea, quantity).await.expect(200);
         assert_eq!(quantities(&basket).get(&tea).copied().unwrap_or(0), u64::from(quantity));
     }
     shop.add(As::Nobody, &guest, tea, 3).await.expect(200);
-    faults.on("UpdateItem", 1, Fault::AnswerLost);
+    faults.on("UpdateItem", 1, Fate::AnswerLost);
     let path = format!("/v1/baskets/{guest}");
     assert_eq!(shop.delete(As::Nobody, &path).await.expect(200)["lines"], json!([]));
 }
 
 #[tokio::test]
 async fn a_table_that_is_away_is_never_a_basket_that_is_not_there() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(plan(&faults)).await;
     let guest = shop.guest().await;
     for fault in [
-        Fault::Cut,
-        throttled(),
-        Fault::Refused(500, json!({"message": "secret inside"})),
+        Fate::Lost,
+        Fate::Throttled,
+        Fate::Answered(500, json!({"message": "secret inside"})),
     ] {
         for operation in ["GetItem", "UpdateItem", "BatchGetItem"] {
             faults.on(operation, 1000, fault.clone());
@@ -135,7 +135,7 @@ async fn a_table_that_is_away_is_never_a_basket_that_is_not_there() {
     faults.on(
         "GetItem",
         1,
-        Fault::Refused(
+        Fate::Answered(
             400,
             json!({"__type": "x#ValidationException", "message": "secret inside"}),
         ),
@@ -147,10 +147,10 @@ async fn a_table_that_is_away_is_never_a_basket_that_is_not_there() {
 
 #[tokio::test]
 async fn readiness_tells_when_the_table_is_away() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(plan(&faults)).await;
     assert_eq!(shop.get(As::Nobody, "/readyz").await.expect(200)["status"], "ready");
-    faults.on("GetItem", 100_000, Fault::Cut);
+    faults.on("GetItem", 100_000, Fate::Lost);
     let deadline = tokio::time::Instant::now() + crate::harness::SOON;
     while shop.get(As::Nobody, "/readyz").await.status == 200 {
         assert!(tokio::time::Instant::now() < deadline, "it stays ready");

@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::QueueAttributeName;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::faults::{Fault, Faults};
 use crate::harness::{As, Plan, SOON, Shop, envelope, quantities, requested, to_berlin};
 
 const ADA: As<'static> = As::Customer("ada");
@@ -21,25 +20,6 @@ async fn checked_out(shop: &Shop, key: &str, lines: &[(Uuid, u32)]) -> String {
     }
     let accepted = shop.check_out(ADA, key, to_berlin()).await.expect(202);
     accepted["order_id"].as_str().unwrap().to_owned()
-}
-
-/// Waits until the service has handled every message.
-async fn drained(shop: &Shop) {
-    let deadline = Instant::now() + SOON;
-    loop {
-        let counts = [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        ];
-        let request = shop.deployment.sqs().get_queue_attributes();
-        let request = request.queue_url(shop.deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap());
-        let answer = request.set_attribute_names(Some(counts.to_vec())).send().await.unwrap();
-        if answer.attributes.unwrap().values().all(|count| count == "0") {
-            return;
-        }
-        assert!(Instant::now() < deadline, "messages stay in the queue");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test]
@@ -141,7 +121,7 @@ async fn late_repeated_and_foreign_answers_change_nothing() {
     }
     shop.basket_when(ADA, |basket| basket["checkout"].is_null()).await;
     let second = checked_out(&shop, "k2", &[(tea, 5)]).await;
-    drained(&shop).await;
+    shop.drained().await;
     let before = shop.get(ADA, "/v1/baskets/me").await.expect(200);
 
     let unknown = Uuid::new_v4().to_string();
@@ -157,7 +137,7 @@ async fn late_repeated_and_foreign_answers_change_nothing() {
             shop.answer(name, data).await;
         }
     }
-    drained(&shop).await;
+    shop.drained().await;
     assert_eq!(shop.get(ADA, "/v1/baskets/me").await.expect(200), before);
     assert_eq!(before["checkout"]["order_id"], json!(second));
     let progress = shop
@@ -174,14 +154,14 @@ async fn late_repeated_and_foreign_answers_change_nothing() {
     }
     shop.basket_when(ADA, |basket| basket["checkout"].is_null()).await;
     shop.answer("OrderPlaced", Shop::placed("ada", &second)).await;
-    drained(&shop).await;
+    shop.drained().await;
     let basket = shop.get(ADA, "/v1/baskets/me").await.expect(200);
     assert_eq!(quantities(&basket), HashMap::from([(tea, 5)]));
 }
 
 #[tokio::test]
 async fn an_answer_whose_effect_or_acknowledgement_is_lost_takes_effect_once() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let shop = Shop::open_with(Plan {
         outgoing: faults.outgoing(),
         ..Plan::default()
@@ -189,16 +169,11 @@ async fn an_answer_whose_effect_or_acknowledgement_is_lost_takes_effect_once() {
     .await;
     let tea = shop.catalog.sells(1);
     for (key, operation, times, fault) in [
-        ("lost-once", "UpdateItem", 1, Fault::AnswerLost),
-        ("lost-each-time", "UpdateItem", 3, Fault::AnswerLost),
-        ("never-arrived", "UpdateItem", 4, Fault::Cut),
-        (
-            "in-the-way-of-a-transaction",
-            "UpdateItem",
-            2,
-            crate::faults::conflict(),
-        ),
-        ("not-deleted", "DeleteMessage", 3, Fault::Cut),
+        ("lost-once", "UpdateItem", 1, Fate::AnswerLost),
+        ("lost-each-time", "UpdateItem", 3, Fate::AnswerLost),
+        ("never-arrived", "UpdateItem", 4, Fate::Lost),
+        ("in-the-way-of-a-transaction", "UpdateItem", 2, Fate::Conflict),
+        ("not-deleted", "DeleteMessage", 3, Fate::Lost),
     ] {
         let order_id = checked_out(&shop, key, &[(tea, 3)]).await;
         faults.on(operation, times, fault);

@@ -11,9 +11,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::outbox::Publisher;
 use shared::testing::Issuer;
+use shared::testing::faults::{Fate, Faults};
 use tokio::time::Instant;
 
-use crate::faults::{Fault, Faults};
 use crate::harness::{As, Plan, SOON, Shop, requested, to_berlin};
 
 const ADA: As<'static> = As::Customer("ada");
@@ -38,8 +38,8 @@ async fn published(tap: &EventTap, order_id: &str, at_least: usize) -> Vec<Event
     }
 }
 
-fn entry_failed() -> Fault {
-    Fault::Refused(
+fn entry_failed() -> Fate {
+    Fate::Answered(
         200,
         json!({"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "m"}]}),
     )
@@ -47,7 +47,7 @@ fn entry_failed() -> Fault {
 
 #[tokio::test]
 async fn a_checkout_is_accepted_without_the_bus_and_published_when_it_is_back() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let plan = || {
         Plan {
             outgoing: faults.outgoing(),
@@ -57,7 +57,7 @@ async fn a_checkout_is_accepted_without_the_bus_and_published_when_it_is_back() 
     };
     let shop = Shop::open_with(plan()).await;
     let tap = shop.deployment.tap().await.unwrap();
-    for (key, fault) in [("away", Fault::Cut), ("entry-refused", entry_failed())] {
+    for (key, fault) in [("away", Fate::Lost), ("entry-refused", entry_failed())] {
         faults.on("PutEvents", 1000, fault);
         let order_id = checked_out(&shop, ADA, key).await;
         assert!(
@@ -96,7 +96,7 @@ async fn a_checkout_without_an_answer_is_asked_for_again_until_it_comes() {
 
 #[tokio::test]
 async fn a_killed_service_leaves_its_work_to_the_next() {
-    let faults = Faults::default();
+    let faults = Faults::none();
     let plan = || {
         Plan {
             outgoing: faults.outgoing(),
@@ -106,7 +106,7 @@ async fn a_killed_service_leaves_its_work_to_the_next() {
     };
     let mut shop = Shop::open_with(plan()).await;
     let tap = shop.deployment.tap().await.unwrap();
-    faults.on("PutEvents", 1000, Fault::Cut);
+    faults.on("PutEvents", 1000, Fate::Lost);
     let order_id = checked_out(&shop, ADA, "k").await;
     shop.stop().await;
     assert!(tap.seen().await.unwrap().is_empty());
@@ -126,7 +126,7 @@ async fn of_two_sweepers_one_asks_and_each_time_later() {
     )
     .await;
     let order_id = checked_out(&shop, ADA, "k").await;
-    let faults = Faults::default();
+    let faults = Faults::none();
     let aws = shop.aws(&faults.outgoing()).await;
     let table = shop.deployment.setting("BASKETS_TABLE").unwrap().to_owned();
     let store = Store::new(aws.dynamodb(), table);

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shared::testing::Issuer;
+use shared::testing::faults::Faults;
 use uuid::Uuid;
 
 use crate::harness::{SOON, Service, Shop, customer, merchant};
 use crate::products::Stock;
-use crate::seam::Seam;
 
 const LIST: &str = "/v1/orders/admin/dead-letters";
 const REDRIVE: &str = "/v1/orders/admin/dead-letters/redrive";
@@ -67,7 +67,7 @@ async fn a_checkout_that_could_not_be_stored_says_so_and_becomes_an_order_when_i
     let tea = shop.products.add(500, 10);
     let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_card_visa"));
     let id = &checkout["order_id"];
-    let blind = shop.start_behind(Seam::refusing("PutItem"), &[]);
+    let blind = shop.start_behind(Faults::refusing("PutItem"), &[]);
     shop.publish(&checkout).await;
     // Five tries, with 1, 2, 4 and 8 s between.
     shop.dead_letters(1).await;
@@ -182,7 +182,7 @@ async fn dead_letters_are_for_admins() {
 #[tokio::test]
 async fn where_sqs_is_away_one_is_asked_to_come_again() {
     let shop = Shop::open().await;
-    let service = shop.start_behind(Seam::refusing("ReceiveMessage"), &[]);
+    let service = shop.start_behind(Faults::refusing("ReceiveMessage"), &[]);
     let list = service.get(LIST, &admin()).send().await.unwrap();
     let redrive = service.post(REDRIVE, &admin()).json(&json!({})).send().await.unwrap();
     for answer in [list, redrive] {

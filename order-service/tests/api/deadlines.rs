@@ -3,16 +3,16 @@
 use std::net::TcpListener;
 
 use serde_json::json;
+use shared::testing::faults::Faults;
 
 use crate::harness::{Shop, customer};
 use crate::products::{State, Stock};
-use crate::seam::Seam;
 
 #[tokio::test]
 async fn a_provider_that_never_answers_fails_the_order_and_the_payment_is_voided_when_it_is_back() {
     let shop = Shop::open().await;
     let settings = [("PAYMENT_DEADLINE_S", "2")];
-    let cut_off = shop.start_behind(Seam::refusing("POST /v1/payment_intents"), &settings);
+    let cut_off = shop.start_behind(Faults::refusing("POST /v1/payment_intents"), &settings);
     let tea = shop.products.add(500, 10);
     let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_card_visa"));
     let id = &checkout["order_id"];
@@ -93,7 +93,7 @@ async fn a_provider_that_takes_longer_than_a_go_may_is_as_good_as_away() {
 #[tokio::test]
 async fn an_outage_that_ends_in_time_delays_and_takes_no_time_from_the_customer() {
     let shop = Shop::open().await;
-    let cut_off = shop.start_behind(Seam::refusing("POST /v1/payment_intents"), &[]);
+    let cut_off = shop.start_behind(Faults::refusing("POST /v1/payment_intents"), &[]);
     let tea = shop.products.add(500, 10);
     let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_card_visa"));
     let id = &checkout["order_id"];

@@ -1,13 +1,13 @@
 //! Orders that come to nothing, or take their time, and what is left of stock and payment then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use shared::testing::faults::Faults;
 use uuid::Uuid;
 
-use crate::harness::{Shop, customer};
+use crate::harness::{SOON, Shop, customer};
 use crate::products::{State, Stock};
-use crate::seam::Seam;
 
 #[tokio::test]
 async fn an_order_for_more_than_there_is_fails_and_names_the_lines() {
@@ -201,7 +201,7 @@ async fn an_order_whose_customer_has_to_act_waits_for_them() {
     assert_eq!(waiting["payment"]["next_action"]["type"], "redirect_to_url");
     let page = waiting["payment"]["next_action"]["url"].as_str().unwrap();
 
-    let answer = service.browse(page, "outcome=complete").await;
+    let answer = shop.browse(page, "outcome=complete").await;
     assert!(
         answer.status().is_success() || answer.status().is_redirection(),
         "{answer:?}"
@@ -225,8 +225,7 @@ async fn an_order_whose_customer_fails_to_act_fails() {
     let ada = customer("ada");
     let waits = |order: &serde_json::Value| order["payment"]["state"] == "requires_action";
     let shown = service.shows(&ada, &wrong["order_id"], waits).await;
-    service
-        .browse(shown["payment"]["next_action"]["url"].as_str().unwrap(), "outcome=fail")
+    shop.browse(shown["payment"]["next_action"]["url"].as_str().unwrap(), "outcome=fail")
         .await;
 
     let order = service.settles(&shop, &ada, &wrong["order_id"]).await;
@@ -311,7 +310,7 @@ async fn a_hold_that_ran_out_fails_the_order_and_voids_its_payment() {
 async fn an_event_that_the_bus_did_not_take_is_published_by_the_sweeper() {
     let shop = Shop::open().await;
     let tea = shop.products.add(500, 10);
-    let nowhere = shop.start_behind(Seam::refusing("PutEvents"), &[]);
+    let nowhere = shop.start_behind(Faults::refusing("PutEvents"), &[]);
     let ada = customer("ada");
     let body =
         json!({"customer_id": "me", "items": [{"product_id": tea, "quantity": 1}], "payment_token": "pm_card_visa"});
@@ -359,7 +358,11 @@ async fn a_stop_keeps_nobody_waiting() {
     let waiting = service.get(&path, &ada).header("prefer", "wait=20").send();
     let waiting = tokio::spawn(waiting);
     // Its read of the order has been seen: it waits.
-    service.seam.has_read(1).await;
+    let deadline = Instant::now() + SOON;
+    while service.faults.answers("GetItem") == 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     tokio::time::timeout(Duration::from_secs(5), service.stop())
         .await
         .unwrap()
@@ -372,7 +375,7 @@ async fn a_write_whose_answer_was_lost_is_known_again_by_whoever_made_it() {
     for call in ["PutItem", "UpdateItem", "PutEvents"] {
         let shop = Shop::open().await;
         let tea = shop.products.add(500, 10);
-        let service = shop.start_behind(Seam::losing(call), &[]);
+        let service = shop.start_behind(Faults::losing(call), &[]);
         let ada = customer("ada");
         let body = json!({"customer_id": "me", "items": [{"product_id": tea, "quantity": 1}], "payment_token": "pm_card_visa"});
         let answer = service.try_order(&ada, "a-key", &body).await;

@@ -15,16 +15,15 @@ use order_service::config::Settings;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::aws::Aws;
+use shared::testing::faults::Faults;
+use shared::testing::process::{Listening, Process};
 use shared::testing::{Issuer, conformance};
-use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::products::Products;
-use crate::seam::Seam;
 
 /// Longer than anything here takes, on a busy machine too.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
@@ -34,13 +33,11 @@ pub(crate) struct Shop {
     http: Client,
 }
 
-/// An order service in a runtime of its own, so that it can be killed.
+/// An order service that can be killed, and the faults under it.
 pub(crate) struct Service {
     pub(crate) url: String,
-    pub(crate) seam: Seam,
-    stop: CancellationToken,
-    runtime: Option<Runtime>,
-    running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+    pub(crate) faults: Faults,
+    process: Process,
     http: Client,
 }
 
@@ -71,37 +68,49 @@ impl Shop {
 
     /// Starts a service with these settings, which come before the usual ones.
     pub(crate) fn start(&self, settings: &[(&str, &str)]) -> Service {
-        self.start_behind(Seam::new(), settings)
+        self.start_behind(Faults::none(), settings)
     }
 
-    pub(crate) fn start_behind(&self, seam: Seam, own: &[(&str, &str)]) -> Service {
+    pub(crate) fn start_behind(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
+        let process = Process::start_blocking(self.service(&faults, own));
+        self.started(faults, process)
+    }
+
+    /// The same, while other shops of the same test go on.
+    pub(crate) async fn start_beside(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
+        let process = Process::start(self.service(&faults, own)).await;
+        self.started(faults, process)
+    }
+
+    fn started(&self, faults: Faults, process: Process) -> Service {
+        Service {
+            url: process.url(),
+            faults,
+            process,
+            http: self.http.clone(),
+        }
+    }
+
+    fn service(
+        &self,
+        faults: &Faults,
+        own: &[(&str, &str)],
+    ) -> impl Future<Output = anyhow::Result<Listening<impl Future<Output = anyhow::Result<()>> + use<>>>> + use<> {
         let settings = self.settings(own);
         let stated = self.deployment.settings();
         let (tables, others) = (
             stated["AWS_ENDPOINT_URL_DYNAMODB"].clone(),
             stated["AWS_ENDPOINT_URL"].clone(),
         );
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let outgoing = seam.outgoing();
-        let (tell, told) = std::sync::mpsc::channel();
-        let running = runtime.spawn(async move {
+        let outgoing = faults.outgoing();
+        async move {
             let aws = Aws::at(&settings.common.aws, &outgoing, &tables, &others).await;
             let application = Application::with(settings, &outgoing, &aws)?;
-            tell.send((application.port(), application.stopper()))?;
-            application.run_until_stopped().await
-        });
-        let (port, stop) = told.recv_timeout(SOON).expect("the service starts");
-        Service {
-            url: format!("http://127.0.0.1:{port}"),
-            seam,
-            stop,
-            runtime: Some(runtime),
-            running: Some(running),
-            http: self.http.clone(),
+            Ok(Listening {
+                port: application.port(),
+                stop: application.stopper(),
+                run: application.run_until_stopped(),
+            })
         }
     }
 
@@ -330,6 +339,15 @@ impl Shop {
         }
     }
 
+    /// Posts a form, as a customer's browser does.
+    pub(crate) async fn browse(&self, url: &str, form: &'static str) -> Response {
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.body(form).send().await.unwrap()
+    }
+
     /// The payments of an order as (status, captured, refunded).
     pub(crate) fn paid(&self, order: &Value) -> Vec<(&'static str, i64, i64)> {
         let intents = self.payments.intents();
@@ -409,15 +427,6 @@ impl Service {
         self.http.execute(request).await.unwrap()
     }
 
-    /// Posts a form, as a customer's browser does.
-    pub(crate) async fn browse(&self, url: &str, form: &'static str) -> Response {
-        let request = self
-            .http
-            .post(url)
-            .header("content-type", "application/x-www-form-urlencoded");
-        request.body(form).send().await.unwrap()
-    }
-
     /// Does something at the payment provider by hand, as in its dashboard.
     pub(crate) async fn at_the_provider(&self, shop: &Shop, path: &str, form: String) -> Response {
         let request = self
@@ -429,24 +438,13 @@ impl Service {
     }
 
     /// Stops it as a deployment would.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        let ended = self.running.take().unwrap().await.unwrap();
-        self.runtime.take().unwrap().shutdown_background();
-        ended
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.process.stop().await
     }
 
     /// Ends all of its tasks wherever they are.
-    pub(crate) fn kill(mut self) {
-        self.runtime.take().unwrap().shutdown_background();
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    pub(crate) fn kill(self) {
+        self.process.kill();
     }
 }
 

@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that cannot go on ends there"
@@ -31,7 +30,6 @@ mod products;
 mod provider;
 mod reconciliation;
 mod refunds;
-mod seam;
 mod second_opinion;
 mod shipping;
 mod tamper;

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use shared::testing::faults::Faults;
 
 use crate::harness::{Service, Shop, customer, merchant};
 use crate::products::Stock;
-use crate::seam::Seam;
 
 fn usd(minor: i64) -> Value {
     json!({"amount_minor": minor, "currency": "USD"})
@@ -191,7 +191,7 @@ async fn twenty_parts_at_once_never_come_to_more_than_was_captured() {
 #[tokio::test]
 async fn a_refund_whose_answer_was_lost_is_made_once() {
     let shop = Shop::open().await;
-    let service = shop.start_behind(Seam::losing("POST /v1/refunds"), &[]);
+    let service = shop.start_behind(Faults::losing("POST /v1/refunds"), &[]);
     let id = confirmed(&shop, &service).await;
     let answer = refund(&service, &id, "one", &part(300)).await;
     assert_eq!((answer.status, &answer.body["state"]), (201, &json!("done")));
@@ -202,7 +202,7 @@ async fn a_refund_whose_answer_was_lost_is_made_once() {
 #[tokio::test]
 async fn a_refund_is_stored_before_the_provider_is_asked_and_made_when_it_is_back() {
     let shop = Shop::open().await;
-    let cut_off = shop.start_behind(Seam::refusing("POST /v1/refunds"), &[]);
+    let cut_off = shop.start_behind(Faults::refusing("POST /v1/refunds"), &[]);
     let id = confirmed(&shop, &cut_off).await;
     let pending = refund(&cut_off, &id, "one", &part(300)).await;
     assert_eq!((pending.status, &pending.body["state"]), (201, &json!("pending")));
@@ -290,7 +290,7 @@ async fn a_cancellation_gives_back_what_refunds_left() {
 #[tokio::test]
 async fn a_cancellation_waits_for_the_refunds_before_it() {
     let shop = Shop::open().await;
-    let cut_off = shop.start_behind(Seam::refusing("POST /v1/refunds"), &[]);
+    let cut_off = shop.start_behind(Faults::refusing("POST /v1/refunds"), &[]);
     let tea = shop.products.add(500, 10);
     let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_card_visa"));
     let id = &checkout["order_id"];

@@ -74,7 +74,7 @@ async fn an_order_goes_on_as_soon_as_its_customer_has_completed_the_payment() {
         .await;
     assert_eq!(waiting["status"], "pending");
     let page = waiting["payment"]["next_action"]["url"].as_str().unwrap();
-    service.browse(page, "outcome=complete").await;
+    shop.browse(page, "outcome=complete").await;
 
     let order = service.settles(&shop, &ada, id).await;
     assert_eq!(order["status"], "confirmed");
@@ -95,7 +95,7 @@ async fn an_order_fails_as_soon_as_its_customer_has_failed_to_authenticate() {
     let waits = |order: &Value| order["payment"]["state"] == "requires_action";
     let waiting = service.shows(&ada, id, waits).await;
     let page = waiting["payment"]["next_action"]["url"].as_str().unwrap();
-    service.browse(page, "outcome=fail").await;
+    shop.browse(page, "outcome=fail").await;
 
     let order = service.settles(&shop, &ada, id).await;
     assert_eq!(order["failure"]["reason"], "declined");
@@ -287,12 +287,11 @@ async fn a_storm_of_one_event_makes_one_order_and_one_payment() {
     let ada = customer("ada");
     let waits = |order: &Value| order["payment"]["state"] == "requires_action";
     let waiting = service.shows(&ada, id, waits).await;
-    service
-        .browse(
-            waiting["payment"]["next_action"]["url"].as_str().unwrap(),
-            "outcome=complete",
-        )
-        .await;
+    shop.browse(
+        waiting["payment"]["next_action"]["url"].as_str().unwrap(),
+        "outcome=complete",
+    )
+    .await;
     let payment = payment_of(id.as_str().unwrap());
     let storm = (0..20).map(|_| service.hears("payment_intent.amount_capturable_updated", &payment));
     for answer in futures_util::future::join_all(storm).await {

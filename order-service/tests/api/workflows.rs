@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::budgets::figures_hold;
+use crate::budgets::{figures_hold, written};
 use crate::harness::{Service, Shop, merchant};
 
 /// What an order took from its checkout to its end, or to where it rests.
@@ -14,13 +14,13 @@ struct Cost {
     /// Read units of each thing that people asked for: the saga reads nothing.
     read: Vec<f64>,
     /// Calls to the bus.
-    published: usize,
+    published: u64,
     /// Events told.
     told: Vec<String>,
 }
 
 impl Cost {
-    fn of(written: &[f64], read: &[f64], published: usize, told: &[&str]) -> Self {
+    fn of(written: &[f64], read: &[f64], published: u64, told: &[&str]) -> Self {
         Self {
             written: written.to_vec(),
             read: read.to_vec(),
@@ -45,9 +45,9 @@ async fn cost(token: &str, in_stock: i64, asked: &[(&str, Option<Value>)]) -> Co
         shop.settled(id).await;
     }
     Cost {
-        written: service.seam.written(),
+        written: written(&service),
         read,
-        published: service.seam.calls().iter().filter(|call| *call == "PutEvents").count(),
+        published: service.faults.calls("PutEvents"),
         told: shop.told(id).await,
     }
 }

@@ -3,13 +3,14 @@
 
 use deploy_local::Cloud;
 use serde_json::{Value, json};
+use shared::testing::faults::Faults;
 use uuid::Uuid;
 
 use crate::harness::{Answer, Shop, tea, with};
 
 /// No sweep in between: it has a bill of its own.
 async fn shop() -> Shop {
-    Shop::open_with(crate::faults::Faults::none(), &["--sweep-every-ms=600000"]).await
+    Shop::open_with(Faults::none(), &["--sweep-every-ms=600000"]).await
 }
 
 #[track_caller]
@@ -160,7 +161,7 @@ async fn a_page_of_twenty_costs_the_same_in_a_catalog_of_any_size() {
 
 #[tokio::test]
 async fn a_sweep_with_nothing_due_costs_half_a_unit_a_shard() {
-    let faults = crate::faults::Faults::none();
+    let faults = Faults::none();
     let shop = Shop::open_with(faults.clone(), &["--sweep-every-ms=100"]).await;
     crate::harness::eventually("it swept twice", async || faults.calls("Query") >= 16).await;
     drop(shop);

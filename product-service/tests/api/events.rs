@@ -7,9 +7,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use deploy_local::{Event, EventTap};
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::faults::{Fate, Faults};
 use crate::harness::{SOON, Shop, eventually, tea, with};
 
 async fn told(tap: &EventTap, name: &str) -> Value {
@@ -114,7 +114,7 @@ async fn what_the_bus_did_not_take_the_sweeper_publishes() {
     let away = Arc::new(AtomicBool::new(true));
     let bus = Arc::clone(&away);
     let faults = Faults::when(move |call| {
-        let down = call.operation == "PutEvents" && bus.load(Ordering::SeqCst);
+        let down = call.name == "PutEvents" && bus.load(Ordering::SeqCst);
         if down { Fate::Failed } else { Fate::Passes }
     });
     let shop = Shop::open_with(faults, &["--outbox-due-ms=200"]).await;
@@ -138,21 +138,21 @@ async fn what_the_bus_did_not_take_the_sweeper_publishes() {
 async fn what_a_killed_process_left_the_next_one_publishes() {
     let faults = Faults::when(|call| {
         // The process dies before it has told, or before it has noted that it told.
-        let told = ["PutEvents", "DeleteItem"].contains(&call.operation);
+        let told = ["PutEvents", "DeleteItem"].contains(&call.name);
         if told { Fate::Failed } else { Fate::Passes }
     });
     let mut shop = Shop::open_with(faults, &["--outbox-due-ms=10", "--sweep-every-ms=600000"]).await;
     let tap = shop.deployment.tap().await.unwrap();
     shop.product("TEA-1", 0).await;
     shop.stop().await;
-    shop.start(Faults::none(), &[]).await;
+    shop.start(&Faults::none(), &[]).await;
     told(&tap, "ProductCreated").await;
 }
 
 #[tokio::test]
 async fn an_event_told_twice_is_the_same_event() {
     let faults = Faults::when(|call| {
-        let noted = call.operation == "DeleteItem" && call.number < 3;
+        let noted = call.name == "DeleteItem" && call.number < 3;
         if noted { Fate::Failed } else { Fate::Passes }
     });
     let shop = Shop::open_with(faults, &["--outbox-due-ms=10"]).await;
@@ -194,7 +194,7 @@ async fn an_import_tells_of_every_row_that_changed() {
 #[tokio::test]
 async fn what_nobody_can_read_keeps_nothing_else_from_being_told_and_is_parked() {
     let faults = Faults::when(|call| {
-        let told = call.operation == "PutEvents" && call.number == 0;
+        let told = call.name == "PutEvents" && call.number == 0;
         if told { Fate::Failed } else { Fate::Passes }
     });
     let shop = Shop::open_with(faults, &["--outbox-due-ms=10", "--sweep-every-ms=100"]).await;

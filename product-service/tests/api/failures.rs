@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use shared::testing::faults::{Fate, Faults};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::faults::{Fate, Faults};
 use crate::harness::{Answer, As, Shop, sent, tea};
 
 /// Loses the answer of the first call of each operation while it is armed.
@@ -21,7 +22,7 @@ impl Loss {
         let armed = Arc::new(AtomicBool::new(false));
         let trigger = Arc::clone(&armed);
         let faults = Faults::when(move |call| {
-            let lost = call.operation == operation && trigger.swap(false, Ordering::SeqCst);
+            let lost = call.name == operation && trigger.swap(false, Ordering::SeqCst);
             if lost { Fate::AnswerLost } else { Fate::Passes }
         });
         (Self { armed }, faults)
@@ -114,7 +115,7 @@ async fn a_hold_that_nobody_heard_of_is_found_when_it_is_asked_for_again() {
     let deaf = Arc::new(AtomicBool::new(false));
     let trigger = Arc::clone(&deaf);
     let faults = Faults::when(move |call| {
-        let lost = call.operation == "TransactWriteItems" && trigger.load(Ordering::SeqCst);
+        let lost = call.name == "TransactWriteItems" && trigger.load(Ordering::SeqCst);
         if lost { Fate::AnswerLost } else { Fate::Passes }
     });
     let shop = Shop::open_with(faults, &[]).await;
@@ -156,9 +157,9 @@ async fn refused_writes(fate: Fate) {
     let armed = Arc::new(AtomicBool::new(false));
     let trigger = Arc::clone(&armed);
     let faults = Faults::when(move |call| {
-        let write = ["TransactWriteItems", "UpdateItem"].contains(&call.operation);
+        let write = ["TransactWriteItems", "UpdateItem"].contains(&call.name);
         if write && trigger.load(Ordering::SeqCst) {
-            fate
+            fate.clone()
         } else {
             Fate::Passes
         }
@@ -199,7 +200,7 @@ async fn a_table_that_fails_tells_nobody_why() {
 async fn contention_that_passes_is_not_noticed() {
     // Every second write meets somebody else.
     let faults = Faults::when(|call| {
-        let write = ["TransactWriteItems", "UpdateItem"].contains(&call.operation);
+        let write = ["TransactWriteItems", "UpdateItem"].contains(&call.name);
         if write && call.number % 2 == 0 {
             Fate::Conflict
         } else {
@@ -252,10 +253,10 @@ async fn a_table_that_cannot_be_read_is_away_and_nothing_is_missing() {
 async fn a_stop_answers_what_is_under_way_and_ends_well() {
     let arrived = Arc::new(Notify::new());
     let tell = Arc::clone(&arrived);
-    let faults = Faults::when(move |call| match call.operation {
+    let faults = Faults::when(move |call| match call.name {
         "TransactWriteItems" => {
             tell.notify_one();
-            Fate::Slow
+            Fate::Slow(Duration::from_millis(500))
         }
         _ => Fate::Passes,
     });

@@ -12,13 +12,11 @@ use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::outgoing::Outgoing;
+use shared::testing::faults::Faults;
+use shared::testing::process::{Listening, Process};
 use shared::testing::{CLIENT_ID, Issuer, conformance};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::faults::Faults;
 
 /// Long enough for a busy machine; only a test that fails waits for it.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -31,8 +29,7 @@ pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
     pub(crate) url: String,
     http: ClientWithMiddleware,
-    stop: CancellationToken,
-    running: Option<JoinHandle<anyhow::Result<()>>>,
+    process: Option<Process>,
 }
 
 /// Who sends a request.
@@ -65,36 +62,43 @@ impl Shop {
             deployment,
             url: String::new(),
             http: Outgoing::new().unwrap().http,
-            stop: CancellationToken::new(),
-            running: None,
+            process: None,
         };
-        shop.start(faults, arguments).await;
+        shop.start(&faults, arguments).await;
         shop
     }
 
     /// Starts the service, again where it was stopped: what it keeps, it keeps in its table.
-    pub(crate) async fn start(&mut self, faults: Faults, arguments: &[&str]) {
+    pub(crate) async fn start(&mut self, faults: &Faults, arguments: &[&str]) {
         let settings = self.settings(arguments);
-        let outgoing = Outgoing::with_layers(|aws| faults.over(aws), |http| http).unwrap();
-        let cloud = Cloud::for_tests();
-        let aws = Aws::at(
-            &settings.common.aws,
-            &outgoing,
-            cloud.tables_url(),
-            cloud.ministack_url(),
-        )
+        let outgoing = faults.outgoing();
+        let process = Process::start(async move {
+            let cloud = Cloud::for_tests();
+            let (tables, others) = (cloud.tables_url(), cloud.ministack_url());
+            let aws = Aws::at(&settings.common.aws, &outgoing, tables, others).await;
+            let application = Application::with_aws(settings, outgoing, aws).await?;
+            Ok(Listening {
+                port: application.port(),
+                stop: application.stop(),
+                run: application.run_until_stopped(),
+            })
+        })
         .await;
-        let application = Application::with_aws(settings, outgoing, aws).await.unwrap();
-        self.url = format!("http://127.0.0.1:{}", application.port());
-        self.stop = application.stop();
-        self.running = Some(tokio::spawn(application.run_until_stopped()));
+        self.url = process.url();
+        self.process = Some(process);
     }
 
     /// Stops it in order.
     pub(crate) async fn stop(&mut self) {
-        self.stop.cancel();
-        if let Some(running) = self.running.take() {
-            running.await.unwrap().unwrap();
+        if let Some(process) = self.process.take() {
+            process.stop().await.unwrap();
+        }
+    }
+
+    /// Ends all of its tasks wherever they are.
+    pub(crate) fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
         }
     }
 
@@ -194,11 +198,15 @@ impl Shop {
 
     /// Imports these lines; answers the lines of the answer.
     pub(crate) async fn import(&self, lines: &str) -> Vec<Value> {
-        let request = self.request(As::Merchant, Method::POST, "/v1/products/import");
-        let request = request.header("content-type", "application/x-ndjson");
-        let answer = sent(request.body(lines.to_owned()).timeout(IMPORT)).await;
+        let answer = self.try_import(lines).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.lines()
+    }
+
+    pub(crate) async fn try_import(&self, lines: &str) -> Answer {
+        let request = self.request(As::Merchant, Method::POST, "/v1/products/import");
+        let request = request.header("content-type", "application/x-ndjson");
+        sent(request.body(lines.to_owned()).timeout(IMPORT)).await
     }
 
     /// Creates a product with that stock; its id.
@@ -233,12 +241,6 @@ impl Shop {
             .iter()
             .find(|s| s["product_id"] == product);
         found.unwrap().clone()
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

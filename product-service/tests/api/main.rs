@@ -7,11 +7,11 @@
     reason = "a test that cannot go on ends there"
 )]
 
-mod faults;
 mod harness;
 
 mod budgets;
 mod contract;
+mod cuts;
 mod edge;
 mod events;
 mod failures;

@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::faults::{Fate, Faults};
 use crate::harness::{As, Shop, eventually, sent};
 
 /// On hand, reserved, available.
@@ -245,7 +245,7 @@ async fn archived_stock_can_still_be_held_sold_and_given_back() {
 #[tokio::test]
 async fn sixty_parallel_holds_of_the_last_fifty_pieces_make_fifty() {
     let faults = Faults::when(|call| {
-        let stock = call.operation == "TransactWriteItems" && call.body.to_string().contains("RESERVATION#");
+        let stock = call.name == "TransactWriteItems" && call.body.to_string().contains("RESERVATION#");
         // Three of ten, spread so that no order meets them all.
         if stock && call.number * 7919 % 10 < 3 {
             Fate::Conflict

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use deploy_local::catalog;
 use reqwest::{Body, Method, Response};
 use serde_json::{Value, json};
+use shared::testing::faults::{Fate, Faults};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
-use crate::faults::{Fate, Faults};
 use crate::harness::{As, Shop, sent, tea, with};
 
 fn rows(all: impl IntoIterator<Item = Value>) -> String {
@@ -280,7 +280,7 @@ async fn archived_products_are_not_exported() {
 #[tokio::test]
 async fn a_row_that_meets_others_is_tried_again() {
     let faults = Faults::when(|call| {
-        let write = call.operation == "TransactWriteItems";
+        let write = call.name == "TransactWriteItems";
         if write && call.number % 3 == 0 {
             Fate::Conflict
         } else {
@@ -294,7 +294,7 @@ async fn a_row_that_meets_others_is_tried_again() {
 
 #[tokio::test]
 async fn an_import_gives_up_when_the_table_is_away_and_says_so() {
-    let faults = Faults::when(|call| match call.operation {
+    let faults = Faults::when(|call| match call.name {
         "BatchGetItem" => Fate::Failed,
         _ => Fate::Passes,
     });
