@@ -160,6 +160,37 @@ async fn late_repeated_and_foreign_answers_change_nothing() {
 }
 
 #[tokio::test]
+async fn of_the_answers_to_a_checkout_the_first_to_come_counts_whatever_their_sequence() {
+    let shop = Shop::open().await;
+    let tea = shop.catalog.sells(1);
+    // An order that was placed can fail: its events may come in either order, and each twice.
+    let (placed, failed) = (("OrderPlaced", 1), ("OrderFailed", 2));
+    for (answers, status, left) in [
+        ([placed, failed, placed, failed], "ordered", 0),
+        ([failed, placed, failed, placed], "failed", 3),
+    ] {
+        let order_id = checked_out(&shop, status, &[(tea, 3)]).await;
+        for (name, sequence) in answers {
+            let mut data = Shop::failed("ada", &order_id, "declined");
+            data["total"] = crate::harness::usd(3);
+            let mut detail = envelope(data);
+            detail["sequence"] = json!(sequence);
+            shop.publish("order-service", name, detail).await;
+            shop.basket_when(ADA, |basket| basket["checkout"].is_null()).await;
+            shop.drained().await;
+        }
+        let path = format!("/v1/baskets/me/checkouts/{order_id}");
+        assert_eq!(shop.get(ADA, &path).await.expect(200)["status"], status);
+        let basket = shop.get(ADA, "/v1/baskets/me").await.expect(200);
+        assert_eq!(
+            quantities(&basket).get(&tea).copied().unwrap_or_default(),
+            left,
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_answer_whose_effect_or_acknowledgement_is_lost_takes_effect_once() {
     let faults = Faults::none();
     let shop = Shop::open_with(Plan {

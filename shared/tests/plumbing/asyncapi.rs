@@ -1,7 +1,7 @@
 //! The AsyncAPI document: who publishes and who consumes which event. It is made from the contract's
 //! types and the bodies that are checked in, and refers to the schemas.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use shared::contract::{self, Consumer, Kind};
@@ -153,17 +153,14 @@ fn every_reference_in_the_document_leads_somewhere() {
         }
     }
     let document = document();
-    let schemas: BTreeMap<_, _> = checked_in()
-        .into_iter()
-        .map(|(name, _)| (format!("./{name}.json"), ()))
-        .collect();
+    let schemas: BTreeSet<_> = checked_in().into_keys().map(|name| format!("./{name}.json")).collect();
     let mut found = Vec::new();
     references(&document, &mut found);
     assert!(found.len() > 4 * schemas.len());
     for reference in found {
         let leads = match reference.strip_prefix('#') {
             Some(pointer) => document.pointer(pointer).is_some(),
-            None => schemas.contains_key(reference),
+            None => schemas.contains(reference),
         };
         assert!(leads, "{reference}");
     }
