@@ -218,7 +218,7 @@ async fn merge(faults: Faults) -> (Vec<u64>, Value) {
 #[tokio::test]
 async fn a_merge_survives_a_death_at_each_of_its_calls() {
     let merged = (vec![5, 4], json!("merged"));
-    let cuts = Workflow::of("basket, merged", 3).every_cut(merge, |end| *end == merged);
+    let cuts = Workflow::of("basket, merged", 2).every_cut(merge, |end| *end == merged);
     cuts.await.assert_one_end();
 }
 
@@ -249,7 +249,7 @@ async fn a_merge_stored_without_its_conditions_would_be_noticed() {
         clause: "",
     };
     let merged = (vec![5, 4], json!("merged"));
-    let cuts = Workflow::of("basket, merged", 3)
+    let cuts = Workflow::of("basket, merged", 2)
         .without(mutation)
         .every_cut(merge, |end| *end == merged);
     cuts.await.assert_noticed();
