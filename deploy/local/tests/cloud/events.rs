@@ -81,7 +81,9 @@ async fn each_event_reaches_whom_the_contract_names_and_nobody_else() {
 fn text_of(name: &str, event: &Value) -> Option<String> {
     let at = |path: &str| match event.pointer(path).unwrap() {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     };
     let (order, time) = (at("/data/order_id"), at("/time"));
     let text = match name {
