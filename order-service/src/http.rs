@@ -68,7 +68,8 @@ pub(crate) const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{id}/refunds"];
         (name = "webhooks", description = "The payment provider's later answers, by signature"),
     ),
     modifiers(&Tokens),
-    components(schemas(shared::problem::ProblemBody)),
+    // A type that only a parameter has is not found by itself.
+    components(schemas(shared::problem::ProblemBody, list::Waiting)),
 )]
 pub(crate) struct Contract;
 
