@@ -25,7 +25,7 @@ struct Arguments {
     /// How many proxies of ours are in front, each adding to x-forwarded-for.
     #[arg(long, env, default_value_t = 0)]
     trusted_hops: u32,
-    /// Pages that may call from a browser, such as https://shop.example, with commas between.
+    /// Pages that may call from a browser, such as `https://shop.example`, with commas between.
     #[arg(long, env, value_delimiter = ',')]
     cors_origins: Vec<Origin>,
     #[command(flatten)]
