@@ -65,16 +65,9 @@ pub enum WithToken {
     Unauthorized(ProblemBody),
 }
 
-/// What a route for merchants may answer besides.
+/// What a route for merchants answers others.
 #[derive(Debug, IntoResponses)]
 pub enum ForMerchants {
-    /// No token, or one that does not hold.
-    #[response(
-        status = 401,
-        description = "The access token is missing or does not hold. Code: `unauthenticated`",
-        content_type = "application/problem+json"
-    )]
-    Unauthorized(ProblemBody),
     /// Not a merchant's token.
     #[response(
         status = 403,
@@ -84,16 +77,9 @@ pub enum ForMerchants {
     Forbidden(ProblemBody),
 }
 
-/// What a route for admins may answer besides.
+/// What a route for admins answers others.
 #[derive(Debug, IntoResponses)]
 pub enum ForAdmins {
-    /// No token, or one that does not hold.
-    #[response(
-        status = 401,
-        description = "The access token is missing or does not hold. Code: `unauthenticated`",
-        content_type = "application/problem+json"
-    )]
-    Unauthorized(ProblemBody),
     /// Not an admin's token.
     #[response(
         status = 403,

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, post};
 use shared::auth::Admin;
 use shared::body::Json;
 use shared::dead_letters::{DeadLetterList, RedriveBody, Redriven};
-use shared::documented::{Any, ForAdmins, OfABody};
+use shared::documented::{Any, ForAdmins, OfABody, WithToken};
 use shared::problem::Problem;
 
 use super::error;
@@ -20,7 +20,7 @@ use crate::app::State;
     tag = "operators",
     security(("bearerAuth" = [])),
     responses(
-        Any, ForAdmins,
+        Any, WithToken, ForAdmins,
         (status = 200, description = "What there is", body = DeadLetterList),
     ),
 )]
@@ -39,7 +39,7 @@ pub(super) async fn list(state: Data<State>, _admin: Admin) -> Result<HttpRespon
     security(("bearerAuth" = [])),
     request_body = RedriveBody,
     responses(
-        Any, ForAdmins, OfABody,
+        Any, WithToken, ForAdmins, OfABody,
         (status = 200, description = "How many went back to their queue", body = Redriven),
     ),
 )]

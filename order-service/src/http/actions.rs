@@ -75,7 +75,7 @@ pub(crate) async fn cancel_order(
     tag = "orders",
     params(("id" = OrderId, Path, description = "The order")),
     responses(
-        Any, ForMerchants, OfAnOrder, OfAnAction,
+        Any, WithToken, ForMerchants, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: confirmed, or soon to be", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
     ),
     security(("bearerAuth" = [])),
@@ -97,7 +97,7 @@ pub(crate) async fn accept_order(
     params(("id" = OrderId, Path, description = "The order")),
     request_body = Because,
     responses(
-        Any, ForMerchants, OfABody, OfAnOrder, OfAnAction,
+        Any, WithToken, ForMerchants, OfABody, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: failed, or soon to be", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
     ),
     security(("bearerAuth" = [])),
@@ -145,7 +145,7 @@ pub(crate) async fn pay_order(
     params(("id" = OrderId, Path, description = "The order")),
     request_body = Shipping,
     responses(
-        Any, ForMerchants, OfABody, OfAnOrder, OfAnAction,
+        Any, WithToken, ForMerchants, OfABody, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: shipped. A second carrier or number changes nothing", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
     ),
     security(("bearerAuth" = [])),
@@ -167,7 +167,7 @@ pub(crate) async fn ship_order(
     tag = "orders",
     params(("id" = OrderId, Path, description = "The order")),
     responses(
-        Any, ForMerchants, OfAnOrder, OfAnAction,
+        Any, WithToken, ForMerchants, OfAnOrder, OfAnAction,
         (status = 200, description = "The order as it stands: delivered", body = OrderView, headers(("ETag" = String, description = "Of what is shown"))),
     ),
     security(("bearerAuth" = [])),

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, post, web};
 use shared::auth::Admin;
 use shared::body::Json;
 use shared::dead_letters::{DeadLetterList, RedriveBody, Redriven};
-use shared::documented::{Any, ForAdmins, OfABody};
+use shared::documented::{Any, ForAdmins, OfABody, WithToken};
 use shared::problem::Problem;
 
 use super::{Desk, error};
@@ -16,7 +16,7 @@ use super::{Desk, error};
 #[utoipa::path(
     tag = "operators",
     responses(
-        Any, ForAdmins,
+        Any, WithToken, ForAdmins,
         (status = 200, description = "What there is", body = DeadLetterList),
     ),
     security(("bearerAuth" = [])),
@@ -35,7 +35,7 @@ pub(crate) async fn list_dead_letters(desk: web::Data<Desk>, _admin: Admin) -> R
     tag = "operators",
     request_body = RedriveBody,
     responses(
-        Any, ForAdmins, OfABody,
+        Any, WithToken, ForAdmins, OfABody,
         (status = 200, description = "How many went back to their queue", body = Redriven),
     ),
     security(("bearerAuth" = [])),

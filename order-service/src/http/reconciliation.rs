@@ -4,7 +4,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpResponse, get, web};
 use futures_util::StreamExt;
 use shared::auth::Admin;
-use shared::documented::{Any, WithToken};
+use shared::documented::{Any, ForAdmins, WithToken};
 use shared::problem::{Problem, ProblemBody};
 
 use super::error;
@@ -20,9 +20,8 @@ use crate::reconcile::{Line, Reconciliation};
 #[utoipa::path(
     tag = "operators",
     responses(
-        Any, WithToken,
+        Any, WithToken, ForAdmins,
         (status = 200, description = "Lines, as they are made", body = Line, content_type = "application/x-ndjson"),
-        (status = 403, description = "`forbidden`: not an administrator", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "`reconciliation_running`: another one is being read", body = ProblemBody, content_type = "application/problem+json",
             headers(("Retry-After" = String, description = "Seconds"))),
     ),

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, post, web};
 use deserr::Deserr;
 use shared::auth::Merchant;
 use shared::body::{FieldErrors, Invalid, Json};
-use shared::documented::{Any, ForMerchants, OfABody};
+use shared::documented::{Any, ForMerchants, OfABody, WithToken};
 use shared::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::ids::OrderId;
 use shared::money::Money;
@@ -80,7 +80,7 @@ impl TryFrom<Money> for Amount {
     ),
     request_body = RefundBody,
     responses(
-        Any, ForMerchants, OfABody, OfAnOrder,
+        Any, WithToken, ForMerchants, OfABody, OfAnOrder,
         (status = 201, description = "The refund as it stands", body = RefundView, headers(
             ("Location" = String, description = "The order, which shows its refunds"),
             ("Idempotent-Replayed" = bool, description = "`true` where the key had made it before"),

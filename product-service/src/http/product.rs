@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use shared::auth::Merchant;
 use shared::body::{Json, MergePatch};
-use shared::documented::{Any, ForMerchants, OfABody};
+use shared::documented::{Any, ForMerchants, OfABody, WithToken};
 use shared::etag::{IfMatch, IfNoneMatch};
 use shared::problem::{Problem, ProblemBody};
 
@@ -22,7 +22,7 @@ use crate::store::{Consistency, ProductWithStock, Store};
     tag = "products",
     request_body = NewProduct,
     responses(
-        Any, ForMerchants, OfABody,
+        Any, WithToken, ForMerchants, OfABody,
         (status = 201, description = "Created", body = ProductView, headers(
             ("Location" = String, description = "The product's address"),
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
@@ -92,7 +92,7 @@ pub(super) async fn read(
     ),
     request_body = Replacement,
     responses(
-        Any, ForMerchants, OfABody, OfACondition,
+        Any, WithToken, ForMerchants, OfABody, OfACondition,
         (status = 200, description = "The product as it is now; the same version if nothing changed", body = ProductView, headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
@@ -126,7 +126,7 @@ pub(super) async fn replace(
     ),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json"),
     responses(
-        Any, ForMerchants, OfABody, OfACondition,
+        Any, WithToken, ForMerchants, OfABody, OfACondition,
         (status = 200, description = "The product as it is now; the same version if nothing changed", body = ProductView, headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),
@@ -157,7 +157,7 @@ pub(super) async fn change(
         ("If-Match" = String, Header, description = "ETags of what was read, whose first part counts, or `*`"),
     ),
     responses(
-        Any, ForMerchants, OfACondition,
+        Any, WithToken, ForMerchants, OfACondition,
         (status = 204, description = "Archived, now or before", headers(
             ("ETag" = String, description = "`\"<document version>.<stock version>.<available>\"`"),
         )),

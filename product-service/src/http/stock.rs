@@ -5,7 +5,7 @@ use deserr::Deserr;
 use jiff::Timestamp;
 use shared::auth::Merchant;
 use shared::body::{FieldErrors, Json};
-use shared::documented::{Any, ForMerchants, OfABody};
+use shared::documented::{Any, ForMerchants, OfABody, WithToken};
 use shared::etag::IfMatch;
 use shared::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::problem::{Problem, ProblemBody};
@@ -46,7 +46,7 @@ pub(super) struct AdjustmentRequest {
     ),
     request_body = Count,
     responses(
-        Any, ForMerchants, OfABody,
+        Any, WithToken, ForMerchants, OfABody,
         (status = 200, description = "The stock as it is now", body = StockView),
         (status = 404, description = "`not_found`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "`below_reserved`, with `reserved`: more is held for orders", body = ProblemBody, content_type = "application/problem+json"),
@@ -81,7 +81,7 @@ pub(super) async fn count(
     ),
     request_body = AdjustmentRequest,
     responses(
-        Any, ForMerchants, OfABody,
+        Any, WithToken, ForMerchants, OfABody,
         (status = 200, description = "The stock as it is now", body = StockView, headers(
             ("Idempotent-Replayed" = Option<bool>, description = "`true` where it was adjusted before"),
         )),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::auth::Merchant;
 use shared::body::{FieldErrors, MAX_BODY_BYTES, Query, from_json};
-use shared::documented::{Any, ForMerchants};
+use shared::documented::{Any, ForMerchants, WithToken};
 use shared::money::Currency;
 use shared::problem::{Problem, ProblemBody};
 use tokio_stream::StreamExt;
@@ -69,7 +69,7 @@ pub(super) struct ImportSummary {
     tag = "products",
     request_body(content = ImportRow, content_type = "application/x-ndjson", description = "One a line, of at most 256 KiB; empty lines are skipped"),
     responses(
-        Any, ForMerchants,
+        Any, WithToken, ForMerchants,
         (status = 200, description = "A line for each row: `{row, sku, result, code?, detail?}`, then `{\"summary\": {rows, created, updated, unchanged, failed, complete}}`. A failed row's `code` is that of its one wrong field, or `invalid_request`, `invalid_json`, `line_too_long`, `below_reserved`, `currency_not_supported`, `unavailable`, `internal`", body = ImportAnswer, content_type = "application/x-ndjson"),
         (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
     ),
@@ -225,7 +225,7 @@ enum With {
     tag = "products",
     params(ExportQuery),
     responses(
-        Any, ForMerchants,
+        Any, WithToken, ForMerchants,
         (status = 200, description = "The rows of an import. A broken connection is the one sign that it is not whole", body = ImportRow, content_type = "application/x-ndjson"),
     ),
     security(("bearerAuth" = [])),
