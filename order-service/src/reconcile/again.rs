@@ -218,8 +218,8 @@ impl Run<'_> {
         listing: Listing,
     ) -> Result<BTreeMap<ProductId, HeldOf>, Stop> {
         let mut sums: BTreeMap<ProductId, HeldOf> = BTreeMap::new();
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = match listing {
                 Listing::Held => self.on.inventory.held(cursor.as_deref()).await?,
                 Listing::All => self.on.inventory.reservations(cursor.as_deref()).await?,
@@ -231,11 +231,9 @@ impl Run<'_> {
                     sum.by = sum.by.wrapping_add(self.hasher.hash_one(reservation.order));
                 }
             }
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(sums),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(sums)
     }
 
     /// Those that are still under way.
@@ -243,8 +241,8 @@ impl Run<'_> {
         let Some(baskets) = self.on.baskets.as_ref().filter(|_| !suspected.is_empty()) else {
             return Ok(());
         };
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = baskets.checkouts(cursor.as_deref()).await?;
             for checkout in page.data.iter().filter(|one| suspected.contains_key(&one.order)) {
                 let order = self.on.store.read(&checkout.order).await?;
@@ -252,11 +250,9 @@ impl Run<'_> {
                     self.name(drift).await?;
                 }
             }
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(())
     }
 
     fn give_up_on(&mut self, how_many: usize) {

@@ -170,8 +170,8 @@ impl<'a> Run<'a> {
     /// From the payments' side: each has its order, and is what that order says.
     async fn payments(&mut self) -> Result<(), Stop> {
         self.begin("payments").await?;
-        let mut after = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(after) = next {
             let page = self.provider.list(after.as_deref()).await?;
             let ids = page.payments.iter().filter_map(|charged| charged.order);
             let orders = self.on.store.read_many(once(ids), Reads::Eventually).await?;
@@ -181,11 +181,9 @@ impl<'a> Run<'a> {
                 self.payment(charged, order);
             }
             self.page_is_done().await?;
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
+            next = page.next.map(Some);
         }
+        Ok(())
     }
 
     fn payment(&mut self, charged: &Charged, order: Option<&Order>) {
@@ -206,8 +204,8 @@ impl<'a> Run<'a> {
     /// From the orders' side: each has its reservation, and nothing left to do for too long.
     async fn orders(&mut self) -> Result<(), Stop> {
         self.begin("orders").await?;
-        let mut from = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(from) = next {
             let page = self.on.store.all(from).await?;
             let ids: Vec<_> = page.orders.iter().map(|order| order.id).collect();
             let reservations = self.on.inventory.reservations_of(&ids).await?;
@@ -222,18 +220,16 @@ impl<'a> Run<'a> {
                 }
             }
             self.page_is_done().await?;
-            from = match page.next {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next.map(Some);
         }
+        Ok(())
     }
 
     /// The orders among which some say that money was taken by a payment that was in no list.
     async fn orders_without_their_payment(&mut self) -> Result<(), Stop> {
         self.begin("payments of orders").await?;
-        let mut from = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(from) = next {
             let page = self.on.store.all(from).await?;
             for order in page.orders {
                 let claims = order.created_at < self.since && claimed_payment(&order).is_some();
@@ -242,18 +238,16 @@ impl<'a> Run<'a> {
                 }
             }
             self.page_is_done().await?;
-            from = match page.next {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next.map(Some);
         }
+        Ok(())
     }
 
     /// From the reservations' side: each has its order.
     async fn reservations(&mut self) -> Result<(), Stop> {
         self.begin("reservations").await?;
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = self.on.inventory.reservations(cursor.as_deref()).await?;
             let ids = page.data.iter().map(|reservation| reservation.order);
             let orders = self.on.store.read_many(once(ids), Reads::Eventually).await?;
@@ -267,17 +261,15 @@ impl<'a> Run<'a> {
                 }
             }
             self.page_is_done().await?;
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(())
     }
 
     async fn stocks(&mut self) -> Result<(), Stop> {
         self.begin("stock").await?;
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = self.on.inventory.stocks(cursor.as_deref()).await?;
             for counters in &page.data {
                 self.progress.products += 1;
@@ -288,31 +280,26 @@ impl<'a> Run<'a> {
                     .subtract(counters.product, counters.product, counters.reserved);
             }
             self.page_is_done().await?;
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(())
     }
 
     /// The products among which some have not as much reserved as is held: of all stocks, and of all that
     /// is held, should a product have none.
     async fn stocks_that_differ(&mut self) -> Result<(), Stop> {
         self.begin("stock that differs").await?;
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = self.on.inventory.stocks(cursor.as_deref()).await?;
             let differing = page.data.iter().map(|counters| counters.product);
             let differing = differing.filter(|product| self.pieces.differs(product));
             self.suspicions.products.extend(differing);
             self.page_is_done().await?;
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => break,
-            };
+            next = page.next_cursor.map(Some);
         }
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = self.on.inventory.held(cursor.as_deref()).await?;
             let held = page.data.iter().flat_map(|reservation| reservation.holds());
             let differing = held
@@ -320,11 +307,9 @@ impl<'a> Run<'a> {
                 .filter(|product| self.pieces.differs(product));
             self.suspicions.products.extend(differing);
             self.page_is_done().await?;
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(())
     }
 
     async fn checkouts(&mut self) -> Result<(), Stop> {
@@ -332,8 +317,8 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         self.begin("checkouts").await?;
-        let mut cursor = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(cursor) = next {
             let page = baskets.checkouts(cursor.as_deref()).await?;
             let ids = page.data.iter().map(|checkout| checkout.order);
             let orders = self.on.store.read_many(once(ids), Reads::Eventually).await?;
@@ -344,11 +329,9 @@ impl<'a> Run<'a> {
                 }
             }
             self.page_is_done().await?;
-            cursor = match page.next_cursor {
-                Some(next) => Some(next),
-                None => return Ok(()),
-            };
+            next = page.next_cursor.map(Some);
         }
+        Ok(())
     }
 
     async fn begin(&mut self, phase: &'static str) -> Result<(), Stop> {
