@@ -182,6 +182,24 @@ async fn an_order_that_is_shipped_survives_a_death_at_each_of_its_calls() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_delivered_survives_a_death_at_each_of_its_calls() {
+    let scenario = Scenario::of(Begins::Asked("shipped", Ask::Deliver));
+    let told = ["OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"];
+    let expected = end("delivered", Value::Null, &[("succeeded", 1000, 0)], 8, &told);
+    every_cut("deliver", 4, scenario, expected).await;
+}
+
+#[tokio::test]
+async fn another_payment_token_survives_a_death_at_each_of_its_calls() {
+    let scenario = Scenario {
+        token: "pm_card_chargeDeclined",
+        settings: &[("PAYMENT_RETRY_S", "600")],
+        ..Scenario::of(Begins::Asked("declined", Ask::Pay))
+    };
+    every_cut("pay with another token", 8, scenario, confirmed()).await;
+}
+
+#[tokio::test]
 async fn an_order_can_be_cancelled_after_a_death_at_each_of_its_calls() {
     let scenario = Scenario {
         meanwhile: Meanwhile::Cancelled,

@@ -35,7 +35,7 @@ pub(super) enum Begins {
     LateCheckout,
     /// `POST /v1/orders`.
     Order,
-    /// What somebody asks of an order that has come to that status.
+    /// What somebody asks of an order whose status, or payment, has come to that.
     Asked(&'static str, Ask),
 }
 
@@ -46,8 +46,11 @@ pub(super) enum Ask {
     Reject,
     Cancel,
     Ship,
+    Deliver,
     /// Of a part of what was paid.
     Refund,
+    /// Another token.
+    Pay,
 }
 
 /// What happens when a process has died.
@@ -158,12 +161,15 @@ impl Scenario {
 
 const KEY: &str = "a-key";
 
-/// What a client does that is told to come again.
-async fn until_answered(request: impl AsyncFn() -> reqwest::Response) -> reqwest::Response {
+/// What tells a client to come again.
+const BUSY: &[u16] = &[408, 503];
+
+/// The first answer that is something else.
+async fn until_not(again: &[u16], request: impl AsyncFn() -> reqwest::Response) -> reqwest::Response {
     let deadline = Instant::now() + SOON;
     loop {
         let answer = request().await;
-        if ![408, 409, 503].contains(&answer.status().as_u16()) || Instant::now() > deadline {
+        if !again.contains(&answer.status().as_u16()) || Instant::now() > deadline {
             return answer;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -184,24 +190,31 @@ impl Run {
 
     /// Brings the order to where the workflow begins.
     async fn prepare(&self, service: &Service) {
-        let Begins::Asked(status, _) = self.scenario.begins else {
+        let Begins::Asked(wanted, _) = self.scenario.begins else {
             return;
         };
         self.shop.publish(&self.checkout).await;
-        if status == "pending" {
-            self.shop.queue_is_empty().await;
+        self.shop.queue_is_empty().await;
+        if wanted == "shipped" {
+            self.comes_to("confirmed").await;
+            self.ask(service, Ask::Ship).await;
         }
+        self.comes_to(wanted).await;
+    }
+
+    /// Waits until the order's status or payment is that, and all of it is told.
+    async fn comes_to(&self, wanted: &str) {
         let deadline = Instant::now() + SOON;
         loop {
             let item = self.shop.item(self.id()).await.unwrap_or_default();
-            if item["status"] == status && item.get("outbox").is_none() && item["phase"] != "confirming" {
-                break;
+            let there = item["status"] == wanted || item["payment"]["state"] == wanted;
+            let at_rest =
+                item["phase"] == "settled" || ["placed", "awaiting_acceptance"].iter().any(|p| item["phase"] == *p);
+            if there && at_rest && item.get("outbox").is_none() {
+                return;
             }
-            assert!(Instant::now() < deadline, "not {status}: {item:#} at {}", service.url);
+            assert!(Instant::now() < deadline, "not {wanted}: {item:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        if status == "confirmed" {
-            self.shop.settled_and_done(self.id()).await;
         }
     }
 
@@ -261,7 +274,7 @@ impl Run {
     async fn order(&self, service: &Service) {
         let items = json!([{"product_id": self.product, "quantity": self.scenario.quantity}]);
         let body = json!({"customer_id": "me", "items": items, "payment_token": self.scenario.token});
-        let answer = until_answered(async || service.try_order(&customer("ada"), KEY, &body).await).await;
+        let answer = until_not(BUSY, async || service.try_order(&customer("ada"), KEY, &body).await).await;
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 201, "{text}");
         let order: Value = serde_json::from_str(&text).unwrap();
@@ -279,6 +292,12 @@ impl Run {
                 merchant(),
                 Some(json!({"carrier": "DHL", "tracking": "JD0001"})),
             ),
+            Ask::Deliver => ("deliver", merchant(), None),
+            Ask::Pay => (
+                "payment",
+                customer("ada"),
+                Some(json!({"payment_token": "pm_card_visa"})),
+            ),
             Ask::Refund => {
                 let part = json!({"amount_minor": 300, "currency": "USD"});
                 (
@@ -293,14 +312,20 @@ impl Run {
             let request = service.post(&path, &who);
             let request = match ask {
                 Ask::Refund => request.header("idempotency-key", KEY),
-                Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship => request,
+                Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => request,
             };
             match &body {
                 Some(body) => request.json(body),
                 None => request,
             }
         };
-        let answer = until_answered(async || request().send().await.unwrap()).await;
+        let answer = match ask {
+            // The first try may be with the provider still.
+            Ask::Refund => until_not(&[408, 409, 503], async || request().send().await.unwrap()).await,
+            Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => {
+                until_not(BUSY, async || request().send().await.unwrap()).await
+            }
+        };
         let status = answer.status();
         assert!(
             status.is_success(),
