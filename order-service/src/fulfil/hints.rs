@@ -64,13 +64,13 @@ impl Fulfilment {
         match about {
             About::Nothing => Ok(Heard::Ignored),
             About::Payment { intent, order } => {
-                let Some(order) = self.order_of(intent, *order).await? else {
+                let Some(order) = self.glance_at(intent, *order).await? else {
                     return Ok(Heard::NotOurs);
                 };
                 Ok(self.go_on_with(order))
             }
             About::NeedsCustomer { intent, order } => {
-                let Some(order) = self.order_of(intent, *order).await? else {
+                let Some(order) = self.glance_at(intent, *order).await? else {
                     return Ok(Heard::NotOurs);
                 };
                 if matches!(order.payment.state, PaymentState::NeedsCustomer { .. }) {
@@ -86,7 +86,10 @@ impl Fulfilment {
         let Some(contested) = self.payments.dispute(id).await.inspect_err(alarm)? else {
             return Ok(Heard::NotOurs);
         };
-        let Some(order) = self.order_of(&contested.intent, None).await? else {
+        let Some(id) = self.order_of(&contested.intent, None).await? else {
+            return Ok(Heard::NotOurs);
+        };
+        let Some(order) = there(id, self.store.read(&id).await?) else {
             return Ok(Heard::NotOurs);
         };
         if order.payment.intent.as_deref() != Some(contested.intent.as_str()) {
@@ -107,20 +110,21 @@ impl Fulfilment {
         }
     }
 
-    /// The order that a payment is for; its event may name it already.
-    async fn order_of(&self, intent: &str, named: Option<OrderId>) -> Result<Option<Order>, HintError> {
-        let id = match named {
-            Some(id) => Some(id),
-            None => self.payments.order_of(intent).await.inspect_err(alarm)?,
-        };
-        let Some(id) = id else {
+    /// The order of a payment, as it was a moment ago at least: each order that goes well is looked at for a
+    /// hint that says nothing new, and one that is missed costs a pause.
+    async fn glance_at(&self, intent: &str, named: Option<OrderId>) -> Result<Option<Order>, HintError> {
+        let Some(id) = self.order_of(intent, named).await? else {
             return Ok(None);
         };
-        let order = self.store.read(&id).await?;
-        if order.is_none() {
-            tracing::warn!(order_id = %id, "the provider tells of the payment of an order that is not there");
-        }
-        Ok(order)
+        Ok(there(id, self.store.glance(&id).await?))
+    }
+
+    /// The order that a payment is for; its event may name it already.
+    async fn order_of(&self, intent: &str, named: Option<OrderId>) -> Result<Option<OrderId>, HintError> {
+        Ok(match named {
+            Some(id) => Some(id),
+            None => self.payments.order_of(intent).await.inspect_err(alarm)?,
+        })
     }
 
     /// Goes on with an order that has nothing to do but wait. One that is being worked on hears the
@@ -144,6 +148,13 @@ impl Fulfilment {
             Err(_full_or_stopping) => Heard::Due,
         }
     }
+}
+
+fn there(id: OrderId, order: Option<Order>) -> Option<Order> {
+    if order.is_none() {
+        tracing::warn!(order_id = %id, "the provider tells of the payment of an order that is not there");
+    }
+    order
 }
 
 fn alarm(error: &PaymentError) {

@@ -30,9 +30,9 @@ pub(crate) struct Taken {
 /// at the provider. The same event again changes nothing. Kinds that nobody waits for, and payments of no
 /// order of this shop, are answered 200, since sending them again would not help.
 ///
-/// Waited for are `payment_intent.amount_capturable_updated`, `.succeeded`, `.payment_failed`, `.canceled`,
-/// `.requires_action`, `charge.refunded`, `refund.updated` and the like, and `charge.dispute.created`,
-/// `.updated`, `.closed`, `.funds_withdrawn`, `.funds_reinstated`.
+/// Waited for are `payment_intent.amount_capturable_updated`, `.payment_failed`, `.canceled`,
+/// `.requires_action`, and `charge.dispute.created`, `.updated`, `.closed`, `.funds_withdrawn`,
+/// `.funds_reinstated`.
 #[utoipa::path(
     tag = "webhooks",
     params(("Stripe-Signature" = String, Header, description = "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `<t>.<body>` under a secret of this endpoint; several `v1` are looked at")),

@@ -12,6 +12,7 @@ use shared::testing::faults::{Faults, Mutation};
 
 use self::scenario::{Ask, Begins, Bus, End, Meanwhile, Others, Scenario};
 use crate::products::Stock;
+use crate::webhook::SECRETS;
 
 const CHECKOUT: Scenario = Scenario::of(Begins::Checkout);
 const ORDER: Scenario = Scenario::of(Begins::Order);
@@ -91,6 +92,7 @@ async fn a_payment_that_needs_its_customer_survives_a_death_at_each_of_its_calls
     let scenario = Scenario {
         token: "pm_card_authenticationRequired",
         meanwhile: Meanwhile::Authenticated,
+        settings: &[SECRETS],
         ..CHECKOUT
     };
     every_cut("checkout, authenticated", 14, scenario, confirmed()).await;
@@ -197,6 +199,18 @@ async fn another_payment_token_survives_a_death_at_each_of_its_calls() {
         ..Scenario::of(Begins::Asked("declined", Ask::Pay))
     };
     every_cut("pay with another token", 8, scenario, confirmed()).await;
+}
+
+#[tokio::test]
+async fn a_dispute_survives_a_death_at_each_call_that_noting_it_takes() {
+    let scenario = Scenario {
+        token: "pm_card_createDispute",
+        settings: &[SECRETS],
+        ..Scenario::of(Begins::Told)
+    };
+    let told = ["OrderPlaced", "OrderConfirmed", "OrderDisputed"];
+    let expected = end("confirmed", Value::Null, &[("succeeded", 1000, 0)], 8, &told);
+    every_cut("disputed", 5, scenario, expected).await;
 }
 
 #[tokio::test]

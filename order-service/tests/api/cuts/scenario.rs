@@ -37,6 +37,8 @@ pub(super) enum Begins {
     Order,
     /// What somebody asks of an order whose status, or payment, has come to that.
     Asked(&'static str, Ask),
+    /// The provider tells what has become of a confirmed order's payment.
+    Told,
 }
 
 /// What somebody asks of an order.
@@ -61,7 +63,7 @@ pub(super) enum Meanwhile {
     Cancelled,
     /// The product service gives the held stock back.
     HoldExpired,
-    /// The customer completes the payment, as soon as they are asked to.
+    /// The customer completes the payment, as soon as they are asked to; the provider tells of it.
     Authenticated,
 }
 
@@ -138,7 +140,7 @@ impl Scenario {
         };
         faults.begin();
         let (second, ()) = tokio::join!(run.through_a_death(first, beside, &faults, settings), run.customer());
-        run.shop.settled(run.id()).await;
+        run.done().await;
         faults.end();
         faults.let_the_late_call_through().await;
         let item = run.shop.settled(run.id()).await;
@@ -190,8 +192,17 @@ impl Run {
 
     /// Brings the order to where the workflow begins.
     async fn prepare(&self, service: &Service) {
-        let Begins::Asked(wanted, _) = self.scenario.begins else {
-            return;
+        if matches!(self.scenario.meanwhile, Meanwhile::Authenticated) {
+            self.shop.told_by_provider(&service.url);
+        }
+        let wanted = match self.scenario.begins {
+            Begins::Checkout | Begins::LateCheckout | Begins::Order => return,
+            Begins::Asked(wanted, _) => wanted,
+            Begins::Told => {
+                // Nobody takes anything there: it keeps what it has to tell.
+                self.shop.told_by_provider("http://127.0.0.1:9");
+                "confirmed"
+            }
         };
         self.shop.publish(&self.checkout).await;
         self.shop.queue_is_empty().await;
@@ -231,7 +242,8 @@ impl Run {
             () = faults.died() => {}
             () = async {
                 self.trigger(&first).await;
-                self.shop.settled_and_done(self.id()).await;
+                self.done().await;
+                self.shop.queue_is_empty().await;
             } => {}
         }
         if !faults.is_dead() {
@@ -245,6 +257,9 @@ impl Run {
             Some(beside) => beside,
             None => self.shop.start_beside(faults.successor(), settings).await,
         };
+        if matches!(self.scenario.meanwhile, Meanwhile::Authenticated) {
+            self.shop.told_by_provider(&second.url);
+        }
         self.trigger_again(&second).await;
         if matches!(self.scenario.meanwhile, Meanwhile::Cancelled) {
             second
@@ -260,6 +275,7 @@ impl Run {
             Begins::Checkout | Begins::LateCheckout => self.shop.publish(&self.checkout).await,
             Begins::Order => self.order(service).await,
             Begins::Asked(_, ask) => self.ask(service, ask).await,
+            Begins::Told => self.shop.told_by_provider(&service.url),
         }
     }
 
@@ -267,7 +283,21 @@ impl Run {
     async fn trigger_again(&self, service: &Service) {
         match self.scenario.begins {
             Begins::Checkout | Begins::LateCheckout => self.shop.publish_until_taken(&self.checkout).await,
-            Begins::Order | Begins::Asked(..) => self.trigger(service).await,
+            Begins::Order | Begins::Asked(..) | Begins::Told => self.trigger(service).await,
+        }
+    }
+
+    /// Waits until nothing is left to do, and what the provider has to tell is known.
+    async fn done(&self) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let item = self.shop.settled(self.id()).await;
+            let disputed = item["payment"].get("disputes").is_some();
+            if disputed || !matches!(self.scenario.begins, Begins::Told) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nobody heard of the dispute: {item:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
