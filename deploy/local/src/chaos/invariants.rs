@@ -297,9 +297,11 @@ impl Evidence<'_> {
                 "cancelled" => "OrderCancelled",
                 _ => "OrderFailed",
             };
-            told += usize::from(events.contains(end));
+            // A merchant's no has an event of its own.
             let rejected = events.contains("OrderRejected") && order.status == "failed";
-            if !events.contains(end) && !rejected {
+            if events.contains(end) || rejected {
+                told += 1;
+            } else {
                 findings.push(format!("{id} is {}, and the bus has {events:?} of it", order.status));
             }
             let both = events.contains("OrderPlaced") && events.contains("OrderFailed");

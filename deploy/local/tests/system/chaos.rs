@@ -88,6 +88,46 @@ async fn two_hundred_customers_after_fifty_pieces_get_exactly_fifty() {
     assert!(report.faults["tables: conflict"] > 50, "{report}");
 }
 
+/// Round trips, and read and written units in tenths, of a table.
+type Budget = (u64, u64, u64);
+
+/// What whole orders may cost, by workflow: their baskets, the order, the products, and the events. The sums of the
+/// steps' own budgets, with a look at the order for each event of the payment provider.
+const BUDGETS: [(&str, Budget, Budget, Budget, u64); 8] = [
+    ("confirmed, one line", (4, 10, 50), (5, 5, 120), (5, 30, 100), 3),
+    ("confirmed, three lines", (6, 10, 90), (5, 5, 120), (7, 70, 180), 3),
+    ("confirmed, without a basket", (1, 0, 0), (5, 5, 120), (4, 20, 100), 2),
+    ("failed: declined", (4, 10, 70), (6, 10, 100), (5, 30, 100), 2),
+    ("failed: out of stock", (4, 10, 70), (5, 5, 100), (5, 30, 20), 2),
+    ("confirmed, then cancelled", (4, 10, 80), (9, 15, 220), (7, 40, 140), 5),
+    (
+        "cancelled while the merchant is asked",
+        (4, 10, 80),
+        (7, 10, 220),
+        (5, 30, 100),
+        4,
+    ),
+    ("the same, without a basket", (1, 0, 0), (7, 10, 220), (4, 20, 100), 3),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_orders_cost_no_more_than_their_budgets() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let (_temporary, options) = options(Scene::Bills, 0, 1);
+    let report = chaos::run(options).await.unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(report.bills.len(), BUDGETS.len(), "{report}");
+    for (workflow, baskets, orders, products, events) in BUDGETS {
+        let bill = report.bills.iter().find(|bill| bill.workflow == workflow).unwrap();
+        for (table, most) in [("baskets", baskets), ("orders", orders), ("products", products)] {
+            let billed = bill.tables.iter().find(|(name, _)| name.ends_with(table)).unwrap().1;
+            let within =
+                billed.round_trips <= most.0 && billed.read_tenths <= most.1 && billed.written_tenths <= most.2;
+            assert!(within, "{workflow}, {table}: {billed:?}, and not {most:?}\n{report}");
+        }
+        assert_eq!(bill.events.values().sum::<u64>(), events, "{workflow}\n{report}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_ordered_is_noticed() {
     let _alone = ONE_AT_A_TIME.lock().await;
