@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -111,6 +111,16 @@ pub(crate) fn local(folder: &Folder) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.arg("--data").arg(folder.path());
     command
+}
+
+/// What that command does with these arguments.
+pub(crate) async fn run_local(folder: &Folder, arguments: &[&str]) -> Output {
+    let mut command = local(folder);
+    command.args(arguments);
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Options of `up` that take no port which another test may want.

@@ -11,6 +11,7 @@
 
 mod chaos;
 mod crashes;
+mod dead_letters;
 mod harness;
 mod reconcile;
 mod refusals;

@@ -1,7 +1,5 @@
 //! `cargo local reconcile` on a whole system: clean, with a difference, and with a part away.
 
-use std::process::Output;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use deploy_local::reconcile::{self, Line};
 use deploy_local::system::Catalog;
@@ -49,7 +47,7 @@ async fn a_reconciliation_is_clean_until_something_differs() {
     let refused = reconcile::run(&gateway, &merchant, |_| {}).await.unwrap_err();
     assert!(refused.to_string().contains("403"), "{refused:#}");
 
-    let clean = local_reconcile(&folder).await;
+    let clean = harness::run_local(&folder, &["reconcile"]).await;
     assert_eq!(clean.status.code(), Some(0), "{clean:?}");
     assert!(
         String::from_utf8_lossy(&clean.stdout).starts_with("clean: 4 orders"),
@@ -57,14 +55,14 @@ async fn a_reconciliation_is_clean_until_something_differs() {
     );
 
     one_more_reserved(&system, &product).await;
-    let drift = local_reconcile(&folder).await;
+    let drift = harness::run_local(&folder, &["reconcile"]).await;
     assert_eq!(drift.status.code(), Some(1), "{drift:?}");
     let said = String::from_utf8_lossy(&drift.stdout).into_owned();
     assert!(said.contains(&format!("reserved_mismatch product {product}")), "{said}");
     assert!(said.contains("1 difference"), "{said}");
 
     system.kill(Part::BasketService).await.unwrap();
-    let away = local_reconcile(&folder).await;
+    let away = harness::run_local(&folder, &["reconcile"]).await;
     assert_eq!(away.status.code(), Some(2), "{away:?}");
     let said = String::from_utf8_lossy(&away.stdout).into_owned();
     assert!(
@@ -83,15 +81,6 @@ fn a_reconciliation_of_nothing_says_how_to_start_it() {
         String::from_utf8_lossy(&said.stderr).contains("start it with"),
         "{said:?}"
     );
-}
-
-async fn local_reconcile(folder: &deploy_local::instance::Folder) -> Output {
-    let mut command = harness::local(folder);
-    command.arg("reconcile");
-    tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap()
 }
 
 /// Of a product without anything that moves it: one piece is reserved that nobody holds.
