@@ -17,7 +17,6 @@
 
 mod bills;
 mod bus;
-mod dice;
 mod disturb;
 mod invariants;
 mod ledger;
@@ -44,7 +43,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 pub use self::bills::BillLine;
-use self::dice::Dice;
 use self::invariants::Evidence;
 pub use self::invariants::Verdict;
 use self::ledger::Ledger;
@@ -58,6 +56,7 @@ use self::tally::Tally;
 use self::weather::{Weather, Wire};
 use self::world::World;
 use crate::console::say;
+use crate::dice::Dice;
 use crate::instance::Folder;
 use crate::ports::{Ports, Wishes};
 use crate::system::{Catalog, Options as SystemOptions, Progress};

@@ -3,6 +3,7 @@
 mod chaos;
 mod dead_letters;
 mod detach;
+mod load;
 mod logs;
 mod reconcile;
 mod status;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use self::dead_letters::Wanted;
 use crate::console::{print, say};
-use crate::instance::Folder;
+use crate::instance::{Folder, UserPool};
 use crate::loopback::LOOK_EVERY;
 use crate::part::Part;
 use crate::ports::Wishes;
@@ -71,6 +72,11 @@ enum Verb {
     ///
     /// Ends with 0 where all of them hold, with 1 where one is broken, with 2 where it could not be carried out.
     Chaos(chaos::Chaos),
+    /// Have many users browse, fill baskets and buy at once, and tell rates, latencies and errors by step
+    ///
+    /// Ends with 0 where no request failed and every order is as its customer was told, with 1 where not, with 2 where it
+    /// could not be carried out.
+    Load(load::Load),
     /// Show what the services could not process, and why
     DeadLetters {
         /// Have it processed again, up to a hundred messages of each service
@@ -210,6 +216,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Token { user } => print(token(&folder, &user).await?),
         Verb::Reconcile => return Ok(reconcile::run(&folder).await),
         Verb::Chaos(asked) => return Ok(chaos::chaos(named.then_some(folder), asked).await),
+        Verb::Load(asked) => return Ok(load::run(&folder, asked).await),
         Verb::DeadLetters { redrive: false } => dead_letters::run(&folder, Wanted::Shown).await?,
         Verb::DeadLetters { redrive: true } => dead_letters::run(&folder, Wanted::Redriven).await?,
         Verb::Reset { yes } => reset(&folder, yes).await?,
@@ -236,13 +243,18 @@ async fn down(folder: &Folder) -> anyhow::Result<()> {
 }
 
 async fn token(folder: &Folder, user: &str) -> anyhow::Result<String> {
+    let (cognito, pool) = user_pool(folder)?;
+    users::token(&cognito, &pool.client_id, user).await
+}
+
+/// Where the users of what runs here are.
+fn user_pool(folder: &Folder) -> anyhow::Result<(aws_sdk_cognitoidentityprovider::Client, UserPool)> {
     let instance = folder.running()?;
-    let client = instance
-        .shop_client_id
-        .as_deref()
-        .context("the user pool is not there yet: wait for `up`")?;
     let cognito = aws_sdk_cognitoidentityprovider::Client::new(&aws::config(instance.url(Part::Ministack)?));
-    users::token(&cognito, client, user).await
+    let pool = instance
+        .user_pool
+        .context("the user pool is not there yet: wait for `up`")?;
+    Ok((cognito, pool))
 }
 
 async fn reset(folder: &Folder, yes: bool) -> anyhow::Result<()> {

@@ -256,10 +256,19 @@ pub struct Instance {
     pub supervisor: Identity,
     /// Whether everything was seen to answer.
     pub ready: bool,
-    /// The user pool's client by which people sign in.
-    pub shop_client_id: Option<String>,
+    /// Where people sign in, once it is there.
+    pub user_pool: Option<UserPool>,
     /// What has been started.
     pub parts: BTreeMap<Part, Running>,
+}
+
+/// Where people sign in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UserPool {
+    /// The pool's id.
+    pub id: String,
+    /// The client by which people sign in.
+    pub client_id: String,
 }
 
 /// A part that has been started.

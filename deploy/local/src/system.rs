@@ -107,7 +107,7 @@ impl System {
             instance: Instance {
                 supervisor: own,
                 ready: false,
-                shop_client_id: None,
+                user_pool: None,
                 parts: BTreeMap::new(),
             },
             options,

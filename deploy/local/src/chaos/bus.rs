@@ -5,9 +5,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::Response;
 use serde_json::{Value, json};
 
-use super::dice::Dice;
 use super::proxy::Call;
 use super::refusals;
+use crate::dice::Dice;
 
 const SEND: &str = "AmazonSQS.SendMessage";
 

@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::users;
 
 /// Between two tries, where the other side names no time.

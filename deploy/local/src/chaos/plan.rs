@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::part::Part;
 
 /// What kind of run.

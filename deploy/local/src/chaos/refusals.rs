@@ -6,9 +6,9 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::dice::Dice;
 use super::proxy::Call;
 use super::weather::Wire;
+use crate::dice::Dice;
 
 const AWS_JSON: &str = "application/x-amz-json-1.0";
 

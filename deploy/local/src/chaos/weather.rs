@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::dice::Dice;
 use super::plan::Scene;
+use crate::dice::Dice;
 
 /// Between whom calls are looked at: from the services to what they lean on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

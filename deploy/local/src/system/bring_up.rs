@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::{Catalog, READY_WITHIN, System};
 use crate::deployment::Deployment;
+use crate::instance::UserPool;
 use crate::part::Part;
 use crate::payment_sandbox::{self, PaymentSandbox, Webhook};
 use crate::processes::Identity;
@@ -74,7 +75,10 @@ impl System {
             .get("MailboxQueueUrl")
             .context("the mailbox has no queue")?
             .clone();
-        self.instance.shop_client_id = Some(deployment.setting("SHOP_CLIENT_ID")?.to_owned());
+        self.instance.user_pool = Some(UserPool {
+            id: deployment.setting("USER_POOL_ID")?.to_owned(),
+            client_id: deployment.setting("SHOP_CLIENT_ID")?.to_owned(),
+        });
         let change = deployment.changed().max(users).max(customers).max(mailbox.change);
         if change == Change::Made {
             self.save_stacks().await?;

@@ -13,6 +13,7 @@ mod chaos;
 mod crashes;
 mod dead_letters;
 mod harness;
+mod load;
 mod reconcile;
 mod refusals;
 mod restart;

@@ -1,0 +1,157 @@
+//! What all users together were answered, and how soon.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use reqwest::StatusCode;
+
+/// A step of a journey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    ListProducts,
+    ReadProduct,
+    Add,
+    ReadBasket,
+    CheckOut,
+    /// May be held by the server until there is something to tell.
+    Await,
+    ReadOrder,
+}
+
+impl Step {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ListProducts => "list products",
+            Self::ReadProduct => "read a product",
+            Self::Add => "add a line",
+            Self::ReadBasket => "read the basket",
+            Self::CheckOut => "check out",
+            Self::Await => "wait for the order",
+            Self::ReadOrder => "read the order",
+        }
+    }
+}
+
+/// Of one step.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    /// In microseconds.
+    pub(super) latencies: Histogram<u64>,
+    pub(super) refused: u64,
+    pub(super) failed: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Meter(Mutex<Counts>);
+
+/// Everything so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) steps: BTreeMap<Step, Measured>,
+    /// From an accepted checkout to the order's end, in microseconds.
+    pub(super) settled: Option<Histogram<u64>>,
+    /// 4xx, by step, status and code.
+    pub(super) refusals: BTreeMap<String, u64>,
+    /// 5xx and no answers, likewise.
+    pub(super) failures: BTreeMap<String, u64>,
+}
+
+/// Beyond this they count as this: a client would have given up.
+const LONGEST: Duration = Duration::from_secs(120);
+
+impl Meter {
+    /// An answer of that status, and of that code where it is a problem.
+    pub(super) fn answered(&self, step: Step, took: Duration, status: StatusCode, code: &str) {
+        self.with(|counts| {
+            let measured = counts.steps.entry(step).or_insert_with(Measured::new);
+            record(&mut measured.latencies, took);
+            let what = || format!("{}: {} {code}", step.name(), status.as_u16());
+            if status.is_server_error() {
+                measured.failed += 1;
+                *counts.failures.entry(what()).or_default() += 1;
+            } else if status.is_client_error() {
+                measured.refused += 1;
+                *counts.refusals.entry(what()).or_default() += 1;
+            }
+        });
+    }
+
+    /// No answer, or none that could be read.
+    pub(super) fn unanswered(&self, step: Step, why: &str) {
+        self.with(|counts| {
+            counts.steps.entry(step).or_insert_with(Measured::new).failed += 1;
+            *counts.failures.entry(format!("{}: {why}", step.name())).or_default() += 1;
+        });
+    }
+
+    /// An order has come to its end so long after its checkout was accepted.
+    pub(super) fn settled(&self, took: Duration) {
+        self.with(|counts| record(counts.settled.get_or_insert_with(histogram), took));
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.with(|counts| counts.clone())
+    }
+
+    /// One line about it.
+    pub(super) fn so_far(&self, elapsed: Duration) -> impl fmt::Display {
+        let counts = self.counts();
+        let mut all = histogram();
+        // What the server holds on purpose says nothing of its speed.
+        for (_, measured) in counts.steps.iter().filter(|(step, _)| **step != Step::Await) {
+            // Of the same bounds.
+            let _ = all.add(&measured.latencies);
+        }
+        let answered: u64 = counts.steps.values().map(|measured| measured.latencies.len()).sum();
+        let orders = counts.settled.as_ref().map_or(0, Histogram::len);
+        let sum = |kinds: &BTreeMap<String, u64>| kinds.values().sum::<u64>();
+        format!(
+            "{:>7} s  {answered} answers, {} a second; p50 {} ms, p99 {} ms; {orders} orders settled; {} refused, {} failed",
+            elapsed.as_secs(),
+            per_second(answered, elapsed),
+            millis(all.value_at_quantile(0.5)),
+            millis(all.value_at_quantile(0.99)),
+            sum(&counts.refusals),
+            sum(&counts.failures),
+        )
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut Counts) -> T) -> T {
+        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Measured {
+    fn new() -> Self {
+        Self {
+            latencies: histogram(),
+            refused: 0,
+            failed: 0,
+        }
+    }
+}
+
+/// To three digits, however long.
+#[expect(clippy::expect_used, reason = "three digits is a number of digits that there is")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new(3).expect("3 is between 0 and 5")
+}
+
+fn record(into: &mut Histogram<u64>, took: Duration) {
+    let micros = u64::try_from(took.min(LONGEST).as_micros()).unwrap_or(u64::MAX);
+    into.saturating_record(micros);
+}
+
+/// Milliseconds with one decimal.
+pub(super) fn millis(micros: u64) -> String {
+    format!("{}.{}", micros / 1_000, micros % 1_000 / 100)
+}
+
+pub(super) fn per_second(many: u64, elapsed: Duration) -> u64 {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    (many * 1_000).checked_div(millis).unwrap_or(0)
+}

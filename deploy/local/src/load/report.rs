@@ -1,0 +1,194 @@
+//! What a run has to say for itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::meter::{Meter, millis, per_second};
+use super::user::Review;
+
+/// Wrong orders that are shown.
+const SHOWN: usize = 10;
+
+/// A run's outcome. Written out it is for people; as JSON for machines. Latencies are in microseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub url: String,
+    /// How many at once.
+    pub users: usize,
+    /// From the first request to the last.
+    pub seconds: u64,
+    /// Answers.
+    pub answers: u64,
+    /// Answers a second.
+    pub per_second: u64,
+    /// By step.
+    pub steps: Vec<StepReport>,
+    /// From an accepted checkout to the order's end; none where nobody bought.
+    pub settled: Option<Latencies>,
+    /// 4xx, by step, status and code.
+    pub refusals: BTreeMap<String, u64>,
+    /// 5xx and no answers, likewise.
+    pub failures: BTreeMap<String, u64>,
+    /// Orders, by how they ended.
+    pub orders: BTreeMap<String, u64>,
+    /// Orders that are not as their customers were told.
+    pub wrong: Vec<String>,
+    /// What could not be found out.
+    pub unknown: Vec<String>,
+}
+
+/// Of one step.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// Which.
+    pub step: &'static str,
+    /// Of its answers.
+    pub latencies: Latencies,
+    /// 4xx among them.
+    pub refused: u64,
+    /// 5xx among them, and requests without an answer.
+    pub failed: u64,
+}
+
+/// How long it took, in microseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latencies {
+    /// How many.
+    pub many: u64,
+    /// Half of them took no longer.
+    pub p50: u64,
+    /// Nine of ten.
+    pub p90: u64,
+    /// 99 of a hundred.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+impl Latencies {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            many: histogram.len(),
+            p50: histogram.value_at_quantile(0.5),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            max: histogram.max(),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn of(url: &str, users: usize, took: Duration, meter: &Meter) -> Self {
+        let counts = meter.counts();
+        let step = |(step, measured): (&super::meter::Step, &super::meter::Measured)| StepReport {
+            step: step.name(),
+            latencies: Latencies::of(&measured.latencies),
+            refused: measured.refused,
+            failed: measured.failed,
+        };
+        let steps: Vec<_> = counts.steps.iter().map(step).collect();
+        let answers = steps.iter().map(|step| step.latencies.many).sum();
+        Self {
+            url: url.to_owned(),
+            users,
+            seconds: took.as_secs(),
+            answers,
+            per_second: per_second(answers, took),
+            steps,
+            settled: counts.settled.as_ref().map(Latencies::of),
+            refusals: counts.refusals,
+            failures: counts.failures,
+            orders: BTreeMap::new(),
+            wrong: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, review: Review) {
+        for (end, many) in review.ends {
+            *self.orders.entry(end).or_default() += many;
+        }
+        self.wrong.extend(review.wrong);
+        self.unknown.extend(review.unknown);
+    }
+
+    /// Whether nothing failed, and every order is as its customer was told.
+    pub fn holds(&self) -> bool {
+        self.failures.is_empty() && self.wrong.is_empty() && self.unknown.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\n{} users, {} s: {} answers, {} a second",
+            self.users, self.seconds, self.answers, self.per_second
+        )?;
+        writeln!(
+            f,
+            "{:<20} {:>8} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7}",
+            "STEP", "ANSWERS", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "REFUSED", "FAILED"
+        )?;
+        let mut row = |name: &str, of: &Latencies, refused: &str, failed: &str| {
+            let [p50, p90, p99, max] = [of.p50, of.p90, of.p99, of.max].map(millis);
+            writeln!(
+                f,
+                "{name:<20} {:>8} {p50:>9} {p90:>9} {p99:>9} {max:>9} {refused:>8} {failed:>7}",
+                of.many
+            )
+        };
+        for step in &self.steps {
+            row(
+                step.step,
+                &step.latencies,
+                &step.refused.to_string(),
+                &step.failed.to_string(),
+            )?;
+        }
+        if let Some(settled) = &self.settled {
+            row("checkout to end", settled, "-", "-")?;
+        }
+        for (name, kinds) in [
+            ("orders", &self.orders),
+            ("refused", &self.refusals),
+            ("failed", &self.failures),
+        ] {
+            if kinds.is_empty() {
+                continue;
+            }
+            writeln!(f, "{name}:")?;
+            for (kind, many) in kinds {
+                writeln!(f, "{many:>9}  {kind}")?;
+            }
+        }
+        for (name, findings) in [("wrong", &self.wrong), ("unknown", &self.unknown)] {
+            for finding in findings.iter().take(SHOWN) {
+                writeln!(f, "{name}: {finding}")?;
+            }
+            if findings.len() > SHOWN {
+                writeln!(f, "{name}: {} more", findings.len() - SHOWN)?;
+            }
+        }
+        let orders: u64 = self.orders.values().sum();
+        if self.holds() {
+            write!(
+                f,
+                "no request failed, and {orders} orders are as their customers were told"
+            )
+        } else {
+            write!(
+                f,
+                "{} requests failed, {} orders are wrong, {} things are not known",
+                self.failures.values().sum::<u64>(),
+                self.wrong.len(),
+                self.unknown.len()
+            )
+        }
+    }
+}
