@@ -61,6 +61,13 @@ impl Edge {
             methods,
         }
     }
+
+    /// The methods that the contract has for a path, as `Allow` names them; none where it has no such path.
+    fn methods(&self, path: &str) -> Option<&str> {
+        let mut paths = self.methods.iter();
+        let (_, allowed) = paths.find(|(pattern, _)| pattern.is_match(path))?;
+        Some(allowed)
+    }
 }
 
 /// Registers what actix needs so that its own refusals are problems too. Call it in `App::configure`,
@@ -74,12 +81,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// The default service: 405 with `Allow` where the path is one of ours, else 404.
 pub async fn no_such_route(req: HttpRequest, edge: web::Data<Edge>) -> HttpResponse {
-    let allowed = edge
-        .methods
-        .iter()
-        .find(|(path, _)| path.is_match(req.path()))
-        .map(|(_, allowed)| allowed);
-    let problem = match allowed {
+    let problem = match edge.methods(req.path()) {
         Some(allowed) => Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
@@ -128,7 +130,12 @@ pub async fn around(
     let keyed = edge
         .as_ref()
         .is_some_and(|e| method == Method::POST && e.keyed.contains(&route.as_str()));
-    if req.headers().contains_key(IDEMPOTENCY_KEY) && !keyed {
+    // What is not there at all is refused for that.
+    let there = |edge: &web::Data<Edge>| {
+        let allowed = edge.methods(req.path()).unwrap_or_default();
+        allowed.split(", ").any(|name| name == method.as_str())
+    };
+    if req.headers().contains_key(IDEMPOTENCY_KEY) && !keyed && edge.as_ref().is_some_and(there) {
         let refusal = Problem::bad_request(
             "idempotency_key_unsupported",
             "this request takes no Idempotency-Key: leave the header away, the request can be repeated as it is or says in its answer what happened",

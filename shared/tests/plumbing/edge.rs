@@ -169,6 +169,9 @@ async fn an_idempotency_key_is_taken_where_it_means_something_and_refused_elsewh
     })
     .await;
     assert_eq!(taken.status(), StatusCode::OK);
+    // What is not there is refused for that, with a key as without.
+    let stray = send(Method::DELETE, format!("{url}/keyed"), with_key).await;
+    assert_eq!(stray.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[actix_web::test]
