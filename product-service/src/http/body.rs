@@ -1,5 +1,8 @@
 //! Products as they travel: what a client may send, what it gets.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -437,8 +440,8 @@ impl Part {
         let version = |tag: ETag| {
             let mut parts = tag.as_str().split('.');
             let (document, stock, available) = (parts.next()?, parts.next()?, parts.next()?);
-            let ours = parts.next().is_none() && available.parse::<u32>().is_ok();
-            let (document, stock) = (document.parse().ok()?, stock.parse().ok()?);
+            let ours = parts.next().is_none() && as_written::<u32>(available).is_some();
+            let (document, stock) = (as_written(document)?, as_written(stock)?);
             ours.then_some(match self {
                 Self::Document => document,
                 Self::Stock => stock,
@@ -449,6 +452,11 @@ impl Part {
             IfMatch::Tags(tags) => Expected::Versions(tags.into_iter().filter_map(version).take(MOST_TAGS).collect()),
         }
     }
+}
+
+/// A number in the one way in which it is written here: `+1` and `01` are other tags than `1`.
+fn as_written<T: FromStr + Display>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|number: &T| number.to_string() == text)
 }
 
 /// As many values as a condition may compare with.
