@@ -30,6 +30,8 @@ use utoipa::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) use self::events::Streams;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::list::OrderQuery;
 use self::webhook::signature::Signatures;
 use crate::clients::product::ProductClient;
 use crate::domain::order::Order;

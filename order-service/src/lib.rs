@@ -9,6 +9,8 @@ pub mod config;
 pub mod domain;
 mod events;
 mod fulfil;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod intake;
 mod metrics;

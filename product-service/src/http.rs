@@ -14,6 +14,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 mod body;
 mod documented;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod internal;
 mod list;
 mod ndjson;

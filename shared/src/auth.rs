@@ -5,6 +5,9 @@
 //! `exp` and `nbf` hold. (Cognito's access tokens carry `client_id` and no `aud`.) There is no
 //! switch to turn this off.
 
+#[cfg(feature = "testing")]
+mod lost_key;
+
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;

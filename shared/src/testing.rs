@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod cuts;
 pub mod faults;
+pub mod fuzzing;
 pub mod process;
 pub mod schema;
 

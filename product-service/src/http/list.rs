@@ -204,16 +204,16 @@ pub(super) async fn list(
     }
 }
 
-enum Asked {
+pub(super) enum Asked {
     Ids(Vec<ProductId>),
     Page(Paged),
 }
 
 /// A list without contradictions.
-struct Paged {
+pub(super) struct Paged {
     of: Of,
     expand: Option<Expand>,
-    limit: Limit,
+    pub(super) limit: Limit,
     cursor: Option<String>,
 }
 

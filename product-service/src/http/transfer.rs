@@ -105,7 +105,7 @@ fn rows(body: web::Payload, shop: Currency) -> impl Stream<Item = Row> {
     numbered.filter_map(move |(number, line)| row(number, &line, shop))
 }
 
-fn row(number: u64, line: &Line, shop: Currency) -> Option<Row> {
+pub(super) fn row(number: u64, line: &Line, shop: Currency) -> Option<Row> {
     let text = match line {
         Line::Text(text) if text.trim_ascii().is_empty() => return None,
         Line::Text(text) => text,
@@ -215,7 +215,7 @@ pub(super) struct ExportQuery {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr)]
 #[deserr(rename_all = lowercase)]
-enum With {
+pub(super) enum With {
     #[deserr(rename = "on_hand")]
     OnHand,
 }
@@ -249,7 +249,7 @@ pub(super) async fn export(_: Merchant, catalog: web::Data<Catalog>, Query(query
 }
 
 #[derive(Serialize)]
-struct ExportRow<'a> {
+pub(super) struct ExportRow<'a> {
     sku: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,7 +265,7 @@ struct ExportRow<'a> {
     on_hand: Option<u32>,
 }
 
-fn exported(found: &ProductWithStock, with: Option<With>) -> ExportRow<'_> {
+pub(super) fn exported(found: &ProductWithStock, with: Option<With>) -> ExportRow<'_> {
     let content = &found.product.content;
     ExportRow {
         sku: content.sku.as_str(),

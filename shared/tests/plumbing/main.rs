@@ -10,6 +10,7 @@
 mod asyncapi;
 mod compatibility;
 mod contract;
+mod corpora;
 mod dead_letters;
 mod edge;
 mod gate;

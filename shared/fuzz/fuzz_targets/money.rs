@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    shared::testing::fuzzing::money(data);
+    order_service::fuzzing::amount(data);
+});
