@@ -223,6 +223,8 @@ impl Queue {
             otel.name = "process",
             otel.kind = "consumer",
             messaging.system = "aws_sqs",
+            messaging.operation.type = "process",
+            messaging.destination.name = depth::name(&self.url),
             messaging.message.id = message.message_id(),
             event = Empty,
             order_id = Empty,

@@ -7,6 +7,7 @@ mod load;
 mod logs;
 mod reconcile;
 mod status;
+mod trace;
 mod up;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,11 @@ enum Verb {
     /// Ends with 0 where no request failed and every order is as its customer was told, with 1 where not, with 2 where it
     /// could not be carried out.
     Load(load::Load),
+    /// Show what happened to an order, hop by hop, where `up --observe` keeps the spans
+    Trace {
+        /// The order's id
+        order: String,
+    },
     /// Show what the services could not process, and why
     DeadLetters {
         /// Have it processed again, up to a hundred messages of each service
@@ -106,6 +112,9 @@ struct Up {
     /// Do not import the demo catalog
     #[arg(long)]
     no_catalog: bool,
+    /// Keep the spans of all parts, for `trace`
+    #[arg(long)]
+    observe: bool,
     /// A setting for the services, such as ORDER_ACCEPTANCE=manual; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -217,6 +226,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Reconcile => return Ok(reconcile::run(&folder).await),
         Verb::Chaos(asked) => return Ok(chaos::chaos(named.then_some(folder), asked).await),
         Verb::Load(asked) => return Ok(load::run(&folder, asked).await),
+        Verb::Trace { order } => trace::show(&folder, &order)?,
         Verb::DeadLetters { redrive: false } => dead_letters::run(&folder, Wanted::Shown).await?,
         Verb::DeadLetters { redrive: true } => dead_letters::run(&folder, Wanted::Redriven).await?,
         Verb::Reset { yes } => reset(&folder, yes).await?,

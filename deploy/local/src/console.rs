@@ -13,3 +13,8 @@ pub fn say(line: impl Display) {
 pub fn print(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
+
+/// Microseconds as milliseconds with one decimal.
+pub(crate) fn millis(micros: u64) -> String {
+    format!("{}.{}", micros / 1_000, micros % 1_000 / 100)
+}

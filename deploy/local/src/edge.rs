@@ -10,6 +10,7 @@ use gateway::{Address, Limits, Origin, Rate, Settings};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
+use crate::collector;
 use crate::deployment::Deployment;
 use crate::instance::Folder;
 use crate::loopback::{self, LOOK_EVERY};
@@ -32,9 +33,6 @@ const PLENTY: Rate = Rate {
     per_second: 100_000,
     burst: 1_000_000,
 };
-
-/// Whom the services send their spans to, by the variable of OpenTelemetry.
-const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Starts it; it does not listen before it has the user pool's keys. `own` are the settings that all services get.
 pub(crate) async fn start(
@@ -80,10 +78,10 @@ fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, Strin
             .with_context(|| format!("{jwks_url:?} is no address"))?,
         // The gateway begins the traces: were it told of no collector, it would tell the services not to sample.
         collector: own
-            .get(COLLECTOR)
+            .get(collector::ENDPOINT)
             .map(|url| {
                 url.parse()
-                    .with_context(|| format!("{COLLECTOR}: {url:?} is no address"))
+                    .with_context(|| format!("{}: {url:?} is no address", collector::ENDPOINT))
             })
             .transpose()?,
     })

@@ -75,6 +75,11 @@ impl Folder {
         self.0.join("seeded")
     }
 
+    /// Every span that a collector of this system was sent.
+    pub(crate) fn spans(&self) -> PathBuf {
+        self.0.join("spans.ndjson")
+    }
+
     /// Where every part's log is.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod chaos;
 pub mod cli;
 pub mod cloud;
+pub mod collector;
 pub mod compile;
 pub mod console;
 pub mod deployment;

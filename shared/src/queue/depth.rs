@@ -84,6 +84,6 @@ pub(crate) async fn depth(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Re
 }
 
 /// A queue's name is its URL's last part.
-fn name(url: &str) -> &str {
+pub(super) fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or_default()
 }

@@ -68,8 +68,10 @@ fn arguments(options: &Up) -> Vec<String> {
     for (name, value) in &options.settings {
         arguments.extend(["--set".to_owned(), format!("{name}={value}")]);
     }
-    if options.no_catalog {
-        arguments.push("--no-catalog".to_owned());
+    for (given, flag) in [(options.no_catalog, "--no-catalog"), (options.observe, "--observe")] {
+        if given {
+            arguments.push(flag.to_owned());
+        }
     }
     arguments
 }

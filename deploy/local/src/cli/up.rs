@@ -1,17 +1,22 @@
 //! `up`: build, start, say where everything is, and watch until somebody stops it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Up;
+use crate::collector::{self, Collector};
 use crate::compile::{self, Profile};
 use crate::console::say;
 use crate::instance::Folder;
 use crate::part::Part;
 use crate::ports::Wishes;
 use crate::system::{Catalog, Options, Progress, System};
+
+/// Somebody waits for `trace`.
+const SPANS_EVERY_MS: &str = "500";
 
 pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -21,8 +26,8 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
         // A terminal that is closed, and its Ctrl-C, are no longer this process's.
         rustix::process::setsid()?;
     }
-    let mut system = tokio::select! {
-        system = start(folder, up) => system?,
+    let (mut system, collector) = tokio::select! {
+        started = start(folder, up) => started?,
         () = stop.any() => {
             say("stopped before it was ready");
             return Ok(());
@@ -34,22 +39,36 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
     watch(&mut system, &mut stop).await;
     say("stopping");
     system.stop().await?;
+    if let Some(collector) = collector {
+        // After everybody who sends to it.
+        collector.stop().await;
+    }
     say("stopped; the data are kept");
     Ok(())
 }
 
-async fn start(folder: Folder, up: Up) -> anyhow::Result<System> {
+async fn start(folder: Folder, up: Up) -> anyhow::Result<(System, Option<Collector>)> {
     check(&folder, &up.wishes()).await?;
+    let mut settings: BTreeMap<_, _> = up.settings.iter().cloned().collect();
+    let collector = if up.observe {
+        let collector = Collector::start(folder.spans())?;
+        settings.insert(collector::ENDPOINT.to_owned(), collector.url().to_owned());
+        let soon = settings.entry(collector::SPANS_EVERY_MS.to_owned());
+        soon.or_insert_with(|| SPANS_EVERY_MS.to_owned());
+        Some(collector)
+    } else {
+        None
+    };
     let options = Options {
         folder,
         ports: up.wishes(),
         binaries: binaries(up.binaries.as_deref(), up.release).await?,
         catalog: if up.no_catalog { Catalog::Empty } else { Catalog::Demo },
         customers: Vec::new(),
-        settings: up.settings.into_iter().collect(),
+        settings,
         progress: Progress::Shown,
     };
-    System::start(options).await
+    Ok((System::start(options).await?, collector))
 }
 
 /// Whether the folder and the ports can be had, told before minutes are spent on building.

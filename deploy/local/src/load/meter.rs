@@ -8,6 +8,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use reqwest::StatusCode;
 
+use crate::console::millis;
+
 /// A step of a journey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
@@ -144,11 +146,6 @@ fn histogram() -> Histogram<u64> {
 fn record(into: &mut Histogram<u64>, took: Duration) {
     let micros = u64::try_from(took.min(LONGEST).as_micros()).unwrap_or(u64::MAX);
     into.saturating_record(micros);
-}
-
-/// Milliseconds with one decimal.
-pub(super) fn millis(micros: u64) -> String {
-    format!("{}.{}", micros / 1_000, micros % 1_000 / 100)
 }
 
 pub(super) fn per_second(many: u64, elapsed: Duration) -> u64 {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::meter::{Meter, millis, per_second};
+use super::meter::{Meter, per_second};
 use super::user::Review;
+use crate::console::millis;
 
 /// Wrong orders that are shown.
 const SHOWN: usize = 10;

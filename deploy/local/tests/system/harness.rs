@@ -52,15 +52,21 @@ pub(crate) fn folder() -> (TempDir, Folder) {
 
 /// A running system with any ports.
 pub(crate) async fn system(folder: &Folder, catalog: Catalog) -> System {
+    system_with(folder, catalog, BTreeMap::new()).await
+}
+
+/// The same, with these settings too.
+pub(crate) async fn system_with(folder: &Folder, catalog: Catalog, mut settings: BTreeMap<String, String>) -> System {
     // Checkouts are asked for again soon, so that a test does not wait for lost messages.
-    let settings = [("CHECKOUT_RETRY_S", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let soon = settings.entry("CHECKOUT_RETRY_S".to_owned());
+    soon.or_insert_with(|| "3".to_owned());
     let options = Options {
         folder: folder.clone(),
         ports: Wishes::any(),
         binaries: binaries().to_owned(),
         catalog,
         customers: Vec::new(),
-        settings: BTreeMap::from(settings),
+        settings,
         progress: Progress::Hidden,
     };
     System::start(options).await.unwrap_or_else(|error| panic!("{error:#}"))

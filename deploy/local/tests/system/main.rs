@@ -18,3 +18,4 @@ mod reconcile;
 mod refusals;
 mod restart;
 mod tour;
+mod traces;
