@@ -6,6 +6,7 @@ use shared::ids::{OrderId, ProductId};
 use crate::domain::adjustment::Adjustment;
 use crate::domain::reservation::{Lines, Reservation};
 use crate::domain::stock::{OnHand, Stock};
+use crate::metrics;
 use crate::relay::Relay;
 use crate::store::{AdjustError, CountError, Expected, HeldBefore, HoldError, StepError, Store, StoreError};
 
@@ -61,9 +62,15 @@ impl Inventory {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(Reservation, HeldBefore), HoldError> {
-        let (reservation, held_before, outbox) = self.store.hold(order_id, lines, until, now).await?;
-        self.relay.tell(outbox).await;
-        Ok((reservation, held_before))
+        let outcome = match self.store.hold(order_id, lines, until, now).await {
+            Ok((reservation, held_before, outbox)) => {
+                self.relay.tell(outbox).await;
+                Ok((reservation, held_before))
+            }
+            Err(refused) => Err(refused),
+        };
+        metrics::held(&outcome);
+        outcome
     }
 
     /// Makes a hold a sale.
@@ -71,7 +78,9 @@ impl Inventory {
     /// # Errors
     /// See [`StepError`].
     pub async fn commit(&self, order_id: OrderId, now: Timestamp) -> Result<Reservation, StepError> {
-        self.store.commit(order_id, now).await
+        let reservation = self.store.commit(order_id, now).await?;
+        metrics::sold();
+        Ok(reservation)
     }
 
     /// Gives back whatever the order holds or has bought.
@@ -80,6 +89,7 @@ impl Inventory {
     /// The table did not take it.
     pub async fn release(&self, order_id: OrderId, now: Timestamp) -> Result<Reservation, StoreError> {
         let (reservation, outbox) = self.store.release(order_id, now).await?;
+        metrics::released();
         self.relay.tell(outbox).await;
         Ok(reservation)
     }

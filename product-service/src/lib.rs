@@ -10,6 +10,7 @@ pub mod domain;
 pub mod events;
 pub mod http;
 pub mod inventory;
+mod metrics;
 pub mod relay;
 pub mod store;
 pub mod sweeper;

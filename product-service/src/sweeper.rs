@@ -10,6 +10,7 @@ use shared::due::{self, Swept};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::relay::Relay;
 use crate::store::{Due, Lease, Left, Store, StoreError};
 
@@ -77,6 +78,7 @@ impl Sweeper {
             && let Some(own) = self.store.expire(order_id, Timestamp::now()).await?
         {
             tracing::info!(%order_id, "a hold expired and was given back");
+            metrics::expired();
             // With what had waited before.
             outbox = own;
         }

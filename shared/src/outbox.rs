@@ -8,7 +8,8 @@ use std::time::Duration;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use opentelemetry::metrics::Counter;
+use jiff::Timestamp;
+use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 use thiserror::Error;
 use uuid::Uuid;
@@ -63,6 +64,26 @@ static PUBLISHED: LazyLock<Counter<u64>> =
 static FAILED: LazyLock<Counter<u64>> =
     LazyLock::new(|| global::meter("shared").u64_counter("events.publish_failed").build());
 
+static AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("events.publish.age")
+        .with_unit("s")
+        .with_description("From an event's making until the bus took it, by event")
+        .with_boundaries(vec![0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0])
+        .build()
+});
+
+/// The bus took it. When it was made, its id tells, which is of version 7.
+fn taken(entry: &Entry) {
+    let event = [KeyValue::new("event", entry.detail_type.clone())];
+    PUBLISHED.add(1, &event);
+    if let Some(made) = entry.id.get_timestamp() {
+        let (seconds, nanos) = made.to_unix();
+        let now = Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+        AGE.record(now.saturating_sub(Duration::new(seconds, nanos)).as_secs_f64(), &event);
+    }
+}
+
 impl Publisher {
     /// To that bus.
     #[must_use]
@@ -100,7 +121,7 @@ impl Publisher {
             match outcome.error_code() {
                 None => {
                     published.0.insert(entry.id);
-                    PUBLISHED.add(1, &[KeyValue::new("event", entry.detail_type.clone())]);
+                    taken(entry);
                 }
                 Some(code) => {
                     let message = outcome.error_message().unwrap_or_default().to_owned();

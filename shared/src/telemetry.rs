@@ -1,5 +1,7 @@
 //! Logs, traces and metrics of the process: set up once, flushed once.
 
+mod process;
+
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry::{KeyValue, global};
@@ -52,6 +54,7 @@ pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySe
         metrics: metrics.build(),
     };
     global::set_meter_provider(telemetry.metrics.clone());
+    process::observe(&global::meter("shared"));
 
     let levels = EnvFilter::builder().parse(&settings.log_level).context("LOG_LEVEL")?;
     let lines = match settings.log_format {

@@ -4,12 +4,14 @@
 //! already waits for that answer; at a checkout everything is asked for afresh.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use moka::future::Cache;
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
 use reqwest::StatusCode;
 use reqwest_middleware::ClientWithMiddleware;
 use serde::Deserialize;
@@ -177,6 +179,8 @@ impl ProductClient {
                 None => unknown.push(id),
             }
         }
+        count("cached", all.len());
+        count("asked", unknown.len());
         if unknown.is_empty() {
             return all;
         }
@@ -193,6 +197,20 @@ impl ProductClient {
             all.push((id, asked.clone()));
         }
         all
+    }
+}
+
+static LOOKUPS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("basket-service")
+        .u64_counter("products.lookups")
+        .with_description("Products looked up to show a basket, by outcome: cached, asked (of the product service)")
+        .build()
+});
+
+fn count(outcome: &'static str, products: usize) {
+    if products > 0 {
+        let products = u64::try_from(products).unwrap_or(u64::MAX);
+        LOOKUPS.add(products, &[KeyValue::new("outcome", outcome)]);
     }
 }
 

@@ -14,6 +14,7 @@ mod crashes;
 mod dead_letters;
 mod harness;
 mod load;
+mod metrics;
 mod reconcile;
 mod refusals;
 mod restart;

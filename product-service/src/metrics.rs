@@ -1,0 +1,46 @@
+//! What is counted of stock. The names are what dashboards and alarms ask for: changing one blinds them.
+
+use std::sync::LazyLock;
+
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
+
+use crate::store::{HeldBefore, HoldError};
+
+static RESERVATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("product-service")
+        .u64_counter("reservations.changed")
+        .with_description(
+            "Stock held for orders and what became of it, by outcome: held, short, sold, released, expired",
+        )
+        .build()
+});
+
+/// Stock was to be held.
+pub(crate) fn held<T>(outcome: &Result<(T, HeldBefore), HoldError>) {
+    match outcome {
+        Ok((_, HeldBefore::No)) => count("held"),
+        Err(HoldError::OutOfStock(_)) => count("short"),
+        // Nothing has changed.
+        Ok((_, HeldBefore::Yes)) | Err(HoldError::Refused(_) | HoldError::Store(_)) => {}
+    }
+}
+
+/// A hold became a sale, now or before: a caller that got no answer asks again.
+pub(crate) fn sold() {
+    count("sold");
+}
+
+/// What was held or sold was given back, now or before.
+pub(crate) fn released() {
+    count("released");
+}
+
+/// A hold ran out.
+pub(crate) fn expired() {
+    count("expired");
+}
+
+fn count(outcome: &'static str) {
+    RESERVATIONS.add(1, &[KeyValue::new("outcome", outcome)]);
+}
