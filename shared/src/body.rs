@@ -6,22 +6,28 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use crate::problem::{FieldError, Problem};
 
 /// The most that a body may hold: 256 KiB.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// A body has so long to arrive, as a head has. Behind the gateway it comes at once, since it is held back there until it
+/// is whole; whoever comes in beside the gateway shall not hold a connection by a byte now and then.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a value was refused by the type it should have become.
 pub trait Invalid: std::error::Error {
@@ -176,6 +182,7 @@ fn read(
         .unwrap_or_default();
     let sent = sent.split(';').next().unwrap_or_default().trim();
     let right_type = sent.eq_ignore_ascii_case(media_type);
+    let plain = plain(req.headers());
     let body = whole(payload);
     async move {
         if !right_type {
@@ -185,6 +192,7 @@ fn read(
                     .header(header::ACCEPT, header::HeaderValue::from_static(media_type)),
             );
         }
+        plain?;
         match serde_json::from_slice::<Strict>(&body.await?) {
             Ok(Strict(value)) => Ok(value),
             Err(fault) => Err(Problem::bad_request(
@@ -195,13 +203,28 @@ fn read(
     }
 }
 
+/// Whether a body comes as it is. None is unpacked here, so that none can burst; and to read one that says it is packed
+/// as if it were not would be to guess (RFC 9110, sections 8.4 and 15.5.16).
+///
+/// # Errors
+/// It has a `Content-Encoding`: 415.
+pub fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        let detail = "send the body as it is, without a Content-Encoding";
+        let refusal = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+        return Err(refusal.header(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity")));
+    }
+    Ok(())
+}
+
 fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let payload = BodyStream::new(payload.take());
     async move {
-        match to_bytes_limited(payload, MAX_BODY_BYTES).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_broken)) => Err(Problem::bad_request("incomplete_body", "the body did not arrive whole")),
-            Err(_too_large) => Err(too_large()),
+        match timeout(ARRIVES_WITHIN, to_bytes_limited(payload, MAX_BODY_BYTES)).await {
+            Ok(Ok(Ok(bytes))) => Ok(bytes),
+            Ok(Ok(Err(_broken))) => Err(Problem::bad_request("incomplete_body", "the body did not arrive whole")),
+            Ok(Err(_too_large)) => Err(too_large()),
+            Err(_too_slow) => Err(too_slow()),
         }
     }
 }
@@ -209,6 +232,15 @@ fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> 
 fn too_large() -> Problem {
     let detail = format!("a body holds at most {MAX_BODY_BYTES} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("limit_bytes", MAX_BODY_BYTES)
+}
+
+/// As the gateway says it.
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "timeout",
+        "the request took too long to arrive",
+    )
 }
 
 impl DeserializeError for FieldErrors {

@@ -92,6 +92,13 @@ pub enum ForAdmins {
 /// What a route that takes a JSON body may answer besides.
 #[derive(Debug, IntoResponses)]
 pub enum OfABody {
+    /// Too slow.
+    #[response(
+        status = 408,
+        description = "The body did not arrive in time. Code: `timeout`",
+        content_type = "application/problem+json"
+    )]
+    TooSlow(ProblemBody),
     /// Above the limit.
     #[response(
         status = 413,
@@ -99,10 +106,10 @@ pub enum OfABody {
         content_type = "application/problem+json"
     )]
     TooLarge(ProblemBody),
-    /// Not JSON.
+    /// Not JSON, or packed.
     #[response(
         status = 415,
-        description = "The body is of another media type. Code: `unsupported_media_type`",
+        description = "The body is of another media type, or has a content coding. Code: `unsupported_media_type`",
         content_type = "application/problem+json"
     )]
     UnsupportedMediaType(ProblemBody),

@@ -41,6 +41,7 @@ pub(crate) struct Taken {
         Any,
         (status = 200, description = "It has been taken", body = Taken),
         (status = 400, description = "`invalid_signature`, `invalid_event`, `incomplete_body`, `idempotency_key_unsupported`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "`timeout`: the body did not arrive in time", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable` (the table or the provider does not answer: send it again), `webhook_not_configured`", body = ProblemBody, content_type = "application/problem+json"),
     ),

@@ -1,6 +1,6 @@
 //! Lines of a body that has any length: one at a time, and none longer than the limit kept.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 /// A line without its end.
@@ -75,6 +75,11 @@ where
             return None;
         };
         self.searched = 0;
+        if at == 0 && !self.skipping {
+            // There may be millions of them, and nothing to keep of any.
+            self.buffer.advance(1);
+            return Some(Line::Text(Bytes::new()));
+        }
         let line = self.buffer.split_to(at + 1).freeze();
         if std::mem::take(&mut self.skipping) || at > self.most {
             return Some(Line::TooLong);

@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::auth::Merchant;
-use shared::body::{FieldErrors, MAX_BODY_BYTES, Query, from_json};
+use shared::body::{self, FieldErrors, MAX_BODY_BYTES, Query, from_json};
 use shared::documented::{Any, ForMerchants, WithToken};
 use shared::money::Currency;
 use shared::problem::{Problem, ProblemBody};
+use tokio::task::coop::consume_budget;
 use tokio_stream::StreamExt;
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +33,9 @@ const MAX_LINE_BYTES: usize = MAX_BODY_BYTES;
 /// A batch that is not full waits no longer for more lines, so that answers come while the body is
 /// still being sent.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// As long as the gateway waits for the next byte: nobody who comes in beside it shall hold a place for ever.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A row's answer: a line of the response.
 #[derive(Debug, Serialize, ToSchema)]
@@ -81,12 +85,16 @@ pub(super) async fn import(
     catalog: web::Data<Catalog>,
     shop: web::Data<Shop>,
     request: HttpRequest,
-    body: web::Payload,
+    sent: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     if !is_ndjson(request.headers()) {
         return Err(error::unsupported_media_type(NDJSON));
     }
-    let answers = answers(rows(body, shop.currency), Import::new(Catalog::clone(&catalog)));
+    body::plain(request.headers())?;
+    let answers = answers(
+        rows(sent, shop.currency, PATIENCE),
+        Import::new(Catalog::clone(&catalog)),
+    );
     Ok(HttpResponse::Ok().content_type(NDJSON).streaming(answers))
 }
 
@@ -96,9 +104,13 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
     kind.trim().eq_ignore_ascii_case(NDJSON)
 }
 
-fn rows(body: web::Payload, shop: Currency) -> impl Stream<Item = Row> {
-    let lines = Lines::new(body, MAX_LINE_BYTES);
+fn rows<E>(body: impl Stream<Item = Result<Bytes, E>>, shop: Currency, patience: Duration) -> impl Stream<Item = Row> {
+    // One that falls silent counts as broken off, whatever its own error would be.
+    let heard = body.timeout(patience).map(|item| item.map_err(drop)?.map_err(drop));
+    let lines = Lines::new(Box::pin(heard), MAX_LINE_BYTES);
     let numbered = stream::unfold((lines, 0_u64), |(mut lines, number)| async move {
+        // However many lines have arrived, whoever else this thread serves has a turn between them.
+        consume_budget().await;
         let line = lines.next().await?;
         Some(((number + 1, line), (lines, number + 1)))
     });
@@ -284,4 +296,46 @@ fn line(value: &impl Serialize) -> std::io::Result<Bytes> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     Ok(line.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn body(text: String) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::iter([Ok(Bytes::from(text))])
+    }
+
+    async fn taken(body: impl Stream<Item = Result<Bytes, Infallible>>) -> Vec<u64> {
+        let rows = rows(body, "USD".parse().unwrap(), Duration::from_millis(20));
+        rows.map(|row| row.number).collect().await
+    }
+
+    #[tokio::test]
+    async fn a_body_that_falls_silent_is_broken_off() {
+        let silent = body("{}\n\n[]\n{".to_owned()).chain(futures_util::stream::pending());
+        assert_eq!(taken(silent).await, [1, 3]);
+    }
+
+    /// Otherwise nobody else of this thread would be answered, not even who asks whether the service is alive.
+    #[tokio::test]
+    async fn others_have_their_turn_between_a_million_lines() {
+        let turns = Cell::new(0);
+        let others = async {
+            for turn in 0_u32.. {
+                turns.set(turn);
+                tokio::task::yield_now().await;
+            }
+        };
+        let last = tokio::select! {
+            biased;
+            () = others => vec![],
+            rows = taken(body(format!("{}{{}}", "\n".repeat(1_000_000)))) => rows,
+        };
+        assert_eq!(last, [1_000_001]);
+        assert!(turns.get() > 1000, "{} turns", turns.get());
+    }
 }

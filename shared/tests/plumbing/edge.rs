@@ -134,6 +134,12 @@ async fn a_body_is_refused_for_its_type_its_size_and_every_wrong_field() {
         (response.status(), &problem(response).await["code"]),
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!("unsupported_media_type"))
     );
+    let packed = send(Method::POST, url.clone(), |r| {
+        r.header("content-encoding", "gzip").json(&json!({"quantity": 1}))
+    })
+    .await;
+    assert_eq!(packed.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(packed.headers()["accept-encoding"], "identity");
     let response = post("application/json", " ".repeat(MAX_BODY_BYTES + 1)).await;
     assert_eq!(
         (response.status(), &problem(response).await["limit_bytes"]),
