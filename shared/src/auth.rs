@@ -133,6 +133,12 @@ impl Verifier {
         if header.alg != Algorithm::RS256 {
             return Err(AuthError::Refused("it is not signed with RS256"));
         }
+        // What has to be understood (RFC 7515, section 4.1.11) is not: the pool says nothing of the kind.
+        if header.crit.is_some() {
+            return Err(AuthError::Refused(
+                "its header asks for something that is not known here",
+            ));
+        }
         let id = header.kid.ok_or(AuthError::Refused("it names no key"))?;
         let keys = self.keys_for(&id).await?;
         let key = keys
