@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use deserr::Deserr;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,18 +14,14 @@ use uuid::Uuid;
 use crate::body::{FieldErrors, Invalid};
 
 /// A product, for ever: derived from its sku by the product service.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Deserr, JsonSchema, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserr, JsonSchema, ToSchema)]
 #[serde(transparent)]
 #[deserr(try_from(String) = ProductId::try_from -> InvalidId, error = FieldErrors)]
 #[schema(value_type = Uuid)]
 pub struct ProductId(Uuid);
 
 /// An order, and the checkout that asked for it: the two share one id.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Deserr, JsonSchema, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserr, JsonSchema, ToSchema)]
 #[serde(transparent)]
 #[deserr(try_from(String) = OrderId::try_from -> InvalidId, error = FieldErrors)]
 #[schema(value_type = Uuid)]
@@ -97,6 +93,15 @@ macro_rules! uuid_id {
 
             fn try_from(text: String) -> Result<Self, InvalidId> {
                 text.parse()
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            /// As a text is read: a path that spells an id in another way is another address.
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
             }
         }
 
@@ -192,6 +197,7 @@ mod tests {
             "x",
         ] {
             assert!(wrong.parse::<ProductId>().is_err(), "{wrong}");
+            assert!(serde_json::from_value::<OrderId>(wrong.into()).is_err(), "{wrong}");
         }
     }
 }
