@@ -1,4 +1,4 @@
-//! The whole system, with real processes: the tour of the README, crashes, chaos, restarts, and what a start says when it
+//! The whole system, with real processes: the tour of the README, crashes, chaos, restarts, attacks, and what a start says when it
 //! cannot be.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "a test that cannot go on ends there"
 )]
 
+mod attacks;
 mod chaos;
 mod crashes;
 mod dead_letters;
