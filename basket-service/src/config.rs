@@ -10,7 +10,8 @@ use crate::clients::product::ProductSettings;
 #[command(
     name = "basket-service",
     version,
-    about = "Baskets of guests and customers, and the checkouts that become orders"
+    about = "Baskets of guests and customers, and the checkouts that become orders",
+    after_help = shared::health::HELP
 )]
 pub struct Settings {
     #[command(flatten)]

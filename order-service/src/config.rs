@@ -13,7 +13,7 @@ use crate::domain::step::Terms;
 
 /// Takes orders in and sees them through to confirmed or failed.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "order-service", version)]
+#[command(name = "order-service", version, after_help = shared::health::HELP)]
 pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented where it is defined")]

@@ -5,7 +5,7 @@ use shared::config::CommonSettings;
 
 /// The catalog, its stock, and the stock held for orders.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "product-service", version)]
+#[command(name = "product-service", version, after_help = shared::health::HELP)]
 pub struct Settings {
     /// What every service is told.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! Settings that every service has, and how settings are read: flags or the environment, parsed once
-//! by clap, a secret from a file as well (`NAME_FILE`), and one line that names what is missing.
+//! by clap, each from a file as well (`NAME_FILE`, as secrets are mounted), and one line that names
+//! what is missing.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -73,11 +74,11 @@ pub enum LogFormat {
     Text,
 }
 
-/// Reads the settings of this process, or ends it: with the help or the version where that was asked
-/// for, else with status 2 and one line that names the setting.
+/// Reads settings from these arguments and the environment, or ends the process: with the help or the version where that
+/// was asked for, else with status 2 and one line that names the setting.
 #[must_use]
-pub fn parse<S: Parser>() -> S {
-    match try_parse(std::env::args_os().collect()) {
+pub fn parse<S: Parser>(arguments: Vec<OsString>) -> S {
+    match try_parse(arguments) {
         Ok(settings) => settings,
         Err(Refused::Clap(error)) if !error.use_stderr() => error.exit(),
         Err(refused) => {
@@ -99,9 +100,9 @@ pub enum Refused {
     /// A setting is missing, unknown or wrong.
     #[error("{}", one_line(.0))]
     Clap(#[from] clap::Error),
-    /// A secret's file cannot be read.
+    /// A setting's file cannot be read.
     #[error("{name}_FILE: cannot read {file}: {fault}")]
-    SecretFile {
+    File {
         /// The setting.
         name: String,
         /// The file that it names.
@@ -114,30 +115,32 @@ pub enum Refused {
 /// Reads settings from these arguments and the environment.
 ///
 /// # Errors
-/// A setting is missing, unknown or wrong, or a secret's file cannot be read.
+/// A setting is missing, unknown or wrong, or a setting's file cannot be read.
 pub fn try_parse<S: Parser>(mut arguments: Vec<OsString>) -> Result<S, Refused> {
-    arguments.extend(secrets_from_files(&S::command())?);
+    let from_files = given_by_files(&S::command(), &arguments)?;
+    arguments.extend(from_files);
     Ok(S::try_parse_from(arguments)?)
 }
 
-/// For every secret that is not given itself, the text of the file that `NAME_FILE` names.
+/// For every setting that is given neither by its flag nor by its variable, the text of the file that
+/// `NAME_FILE` names.
 #[expect(
     clippy::disallowed_methods,
     reason = "clap knows no NAME_FILE; this is the one place that reads the environment beside it"
 )]
-fn secrets_from_files(command: &clap::Command) -> Result<Vec<OsString>, Refused> {
+fn given_by_files(command: &clap::Command, arguments: &[OsString]) -> Result<Vec<OsString>, Refused> {
     let mut found = Vec::new();
-    for arg in command.get_arguments().filter(|arg| arg.is_hide_env_values_set()) {
+    for arg in command.get_arguments() {
         let (Some(name), Some(flag)) = (arg.get_env().and_then(|n| n.to_str()), arg.get_long()) else {
             continue;
         };
         let Some(file) = std::env::var_os(format!("{name}_FILE")) else {
             continue;
         };
-        if std::env::var_os(name).is_some() {
+        if std::env::var_os(name).is_some() || has_flag(arguments, flag) {
             continue;
         }
-        let text = std::fs::read_to_string(&file).map_err(|fault| Refused::SecretFile {
+        let text = std::fs::read_to_string(&file).map_err(|fault| Refused::File {
             name: name.to_owned(),
             file: file.to_string_lossy().into_owned(),
             fault,
@@ -145,6 +148,13 @@ fn secrets_from_files(command: &clap::Command) -> Result<Vec<OsString>, Refused>
         found.push(format!("--{flag}={}", text.trim_end()).into());
     }
     Ok(found)
+}
+
+fn has_flag(arguments: &[OsString], flag: &str) -> bool {
+    let mut given = arguments
+        .iter()
+        .filter_map(|argument| argument.to_str()?.strip_prefix("--"));
+    given.any(|given| given.split('=').next() == Some(flag))
 }
 
 /// clap's own text has several lines and names flags; a deployment sets variables.
@@ -206,6 +216,13 @@ mod tests {
             refused.starts_with("setting COUNT: ") && !refused.contains('\n'),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_flag_is_found_however_its_value_is_given() {
+        let arguments = ["some", "--table", "t", "--count=3"].map(OsString::from);
+        assert!(has_flag(&arguments, "table") && has_flag(&arguments, "count"));
+        assert!(!has_flag(&arguments, "t") && !has_flag(&arguments, "secret"));
     }
 
     #[test]

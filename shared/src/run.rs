@@ -1,15 +1,66 @@
-//! Stop and go: the tasks of a process, one signal that ends them all in order, and an exit status
-//! that tells whether any of them failed.
+//! Stop and go: what `main` of every service does, the tasks of a process, one signal that ends them
+//! all in order, and an exit status that tells whether any of them failed.
 
+use std::ffi::OsString;
 use std::future::Future;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, TelemetrySettings};
+use crate::outgoing::Outgoing;
+use crate::{health, telemetry};
+
+/// The whole of a service's `main`: reads its settings, sets up its telemetry, and runs it. Started as
+/// `healthcheck` it asks the service that runs here instead.
+///
+/// The status is 0 when the service ended because it was told to and nothing failed, 2 when it could
+/// not begin because of its settings, and 1 else; why is told once.
+pub fn service<S: Parser, R: Future<Output = anyhow::Result<()>>>(
+    name: &'static str,
+    version: &'static str,
+    telemetry_of: fn(&S) -> &TelemetrySettings,
+    run: impl FnOnce(S, Outgoing) -> R,
+) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(answer) = health::asked(&arguments) {
+        return answer;
+    }
+    let settings: S = config::parse(arguments);
+    let telemetry = match telemetry::init(name, version, telemetry_of(&settings)) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "telemetry is what could not be set up")]
+            {
+                eprintln!("error: {error:#}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = in_runtime(|outgoing| run(settings, outgoing));
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "the service failed");
+    }
+    telemetry.shutdown();
+    if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn in_runtime<R: Future<Output = anyhow::Result<()>>>(run: impl FnOnce(Outgoing) -> R) -> anyhow::Result<()> {
+    let outgoing = Outgoing::new()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(outgoing))
+}
 
 /// The tasks of a process. One that ends before it was told to, however it ends, stops the others.
 #[derive(Debug)]
