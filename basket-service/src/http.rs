@@ -11,9 +11,7 @@ mod items;
 mod view;
 mod whose;
 
-use actix_web::App;
 use utoipa::openapi::OpenApi;
-use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use documented::contract;
@@ -41,10 +39,5 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 /// The contract of all routes.
 #[must_use]
 pub fn api() -> OpenApi {
-    App::new()
-        .into_utoipa_app()
-        .openapi(contract())
-        .configure(routes)
-        .split_for_parts()
-        .1
+    shared::server::contract(contract(), routes)
 }

@@ -1,30 +1,23 @@
 //! The service as a whole: its HTTP server, the intake and the sweeper, built and stopped together.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use anyhow::Context;
-use shared::auth::Verifier;
 use shared::aws::Aws;
 use shared::cursor::CursorKeys;
 use shared::dead_letters::DeadLetters;
-use shared::docs::Docs;
 use shared::health::Readiness;
 use shared::outbox::Publisher;
 use shared::outgoing::Outgoing;
 use shared::queue::Queue;
 use shared::run::{self, Tasks};
+use shared::server::{Routes, Server};
 use shared::service_token::ServiceToken;
-use shared::web::{Edge, ServerSpan};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing_actix_web::TracingLogger;
 use utoipa::OpenApi;
-use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::clients::basket::BasketClient;
 use crate::clients::inventory::InventoryClient;
@@ -41,7 +34,6 @@ use crate::sweeper;
 
 /// A service that listens, and works once it is run.
 pub struct Application {
-    port: u16,
     server: Server,
     fulfilment: Arc<Fulfilment>,
     intake: Intake,
@@ -51,12 +43,6 @@ pub struct Application {
     stop: CancellationToken,
 }
 
-/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
-/// is too busy to read them its 504 tells, and not an empty 408 of ours.
-const REQUEST_HEAD: Duration = Duration::from_secs(20);
-/// Idle connections are kept for this long, longer than the gateway keeps its own.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-const MAX_CONNECTIONS: usize = 10_000;
 /// Messages worked on at once: each is done with once its order is stored.
 const MESSAGES_IN_FLIGHT: usize = 20;
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -106,16 +92,23 @@ impl Application {
             currency: settings.common.shop_currency,
             acceptance,
         };
-        let listener = TcpListener::bind(settings.common.bind)
-            .with_context(|| format!("BIND: cannot listen on {}", settings.common.bind))?;
-        let port = listener.local_addr()?.port();
-        let verifier = Verifier::new(settings.common.auth.clone(), outgoing.http.clone());
-        let readiness = readiness(&fulfilment, &queue);
-        let reconciliation = reconciliation(&settings, outgoing, aws, &stop);
-        let server = serve(listener, &settings, desk, reconciliation, verifier, readiness)?;
+        let (desk, reconciliation) = (
+            web::Data::new(desk),
+            web::Data::new(reconciliation(&settings, outgoing, aws, &stop)),
+        );
+        let routes = Routes {
+            api: contract(),
+            keyed: http::KEYED,
+            readiness: readiness(&fulfilment, &queue),
+            configure: move |config: &mut ServiceConfig<'_>| {
+                config
+                    .app_data(desk.clone())
+                    .app_data(reconciliation.clone())
+                    .configure(http::routes);
+            },
+        };
         Ok(Self {
-            port,
-            server,
+            server: Server::listen(&settings.common, outgoing, routes)?,
             fulfilment,
             intake,
             queue,
@@ -128,7 +121,7 @@ impl Application {
     /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.port()
     }
 
     /// What stops it, beside the signals.
@@ -145,9 +138,15 @@ impl Application {
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
         let (stop, drain) = (self.stop.clone(), self.drain);
         let mut tasks = Tasks::new(stop.clone());
-        let handle = self.server.handle();
         let consumed = CancellationToken::new();
-        tasks.spawn("HTTP server", async move { Ok(self.server.await?) });
+        let leaning = {
+            let (consumed, fulfilment) = (consumed.clone(), Arc::clone(&self.fulfilment));
+            async move {
+                consumed.cancelled().await;
+                fulfilment.drain().await;
+            }
+        };
+        self.server.run(&mut tasks, stop.clone(), leaning);
         tasks.spawn("intake", {
             let (intake, stop, consumed) = (self.intake, stop.clone(), consumed.clone());
             let take = move |delivery| {
@@ -160,24 +159,9 @@ impl Application {
                 Ok(())
             }
         });
-        tasks.spawn("sweeper", {
-            let (fulfilment, stop) = (Arc::clone(&self.fulfilment), stop.clone());
-            async move {
-                sweeper::run(fulfilment, self.sweep_every, stop).await;
-                Ok(())
-            }
-        });
-        tasks.spawn("stop", {
-            let fulfilment = self.fulfilment;
-            async move {
-                stop.cancelled().await;
-                let deadline = Instant::now() + drain;
-                let work = async {
-                    consumed.cancelled().await;
-                    fulfilment.drain().await;
-                };
-                run::stop_server(handle, work, deadline).await
-            }
+        tasks.spawn("sweeper", async move {
+            sweeper::run(self.fulfilment, self.sweep_every, stop).await;
+            Ok(())
         });
         tasks.run_until_stopped(drain + run::MARGIN).await
     }
@@ -262,59 +246,8 @@ fn readiness(fulfilment: &Arc<Fulfilment>, queue: &Queue) -> Readiness {
     })
 }
 
-fn serve(
-    listener: TcpListener,
-    settings: &Settings,
-    desk: Desk,
-    reconciliation: Reconciliation,
-    verifier: Verifier,
-    readiness: Readiness,
-) -> anyhow::Result<Server> {
-    let api = contract();
-    let edge = web::Data::new(Edge::new(&api, http::KEYED, settings.common.expose_capacity));
-    let docs = web::Data::new(Docs::new(&api)?);
-    let (desk, reconciliation, verifier, readiness) = (
-        web::Data::new(desk),
-        web::Data::new(reconciliation),
-        web::Data::new(verifier),
-        web::Data::new(readiness),
-    );
-    let mut server = HttpServer::new(move || {
-        App::new()
-            .into_utoipa_app()
-            .configure(http::routes)
-            .into_app()
-            .app_data(edge.clone())
-            .app_data(docs.clone())
-            .app_data(desk.clone())
-            .app_data(reconciliation.clone())
-            .app_data(verifier.clone())
-            .app_data(readiness.clone())
-            .configure(shared::web::configure)
-            .configure(shared::health::configure)
-            .configure(shared::docs::configure)
-            .default_service(web::to(shared::web::no_such_route))
-            .wrap(from_fn(shared::web::around))
-            .wrap(TracingLogger::<ServerSpan>::new())
-    })
-    .disable_signals()
-    .client_request_timeout(REQUEST_HEAD)
-    .keep_alive(KEEP_ALIVE)
-    .max_connections(MAX_CONNECTIONS)
-    .shutdown_timeout(settings.common.shutdown_s);
-    if let Some(workers) = settings.common.workers {
-        server = server.workers(workers.into());
-    }
-    Ok(server.listen(listener)?.run())
-}
-
 /// The service's whole contract.
 #[must_use]
 pub fn contract() -> utoipa::openapi::OpenApi {
-    let (_, routes) = App::new()
-        .into_utoipa_app()
-        .openapi(Contract::openapi())
-        .configure(http::routes)
-        .split_for_parts();
-    routes
+    shared::server::contract(Contract::openapi(), http::routes)
 }

@@ -28,6 +28,7 @@ pub mod problem;
 pub mod quantity;
 pub mod queue;
 pub mod run;
+pub mod server;
 pub mod service_token;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -104,7 +104,7 @@ impl Shop {
             let aws = Aws::at(&settings.common.aws, &plan.outgoing, tables, others).await;
             let application = Application::with_aws(settings, plan.outgoing, aws).await?;
             Ok(Listening {
-                port: application.port,
+                port: application.port(),
                 stop: application.stop(),
                 run: application.run_until_stopped(),
             })

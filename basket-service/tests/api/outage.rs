@@ -1,9 +1,12 @@
 //! The product service away, and the table: what still works, and what says honestly that it does not.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use shared::outgoing::Outgoing;
+use shared::testing::Issuer;
 use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
@@ -175,4 +178,33 @@ fn come_again(answer: &Answer) -> Value {
         answer.text
     );
     answer.refused(503, "unavailable")
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_is_under_way_however_little_else_is_to_be_finished() {
+    // Longer than the consumer's last poll, with which everything else has ended.
+    let under_way = Duration::from_secs(4);
+    let faults = Faults::none();
+    let mut shop = Shop::open_with(Plan {
+        outgoing: faults.outgoing(),
+        ..Plan::default()
+    })
+    .await;
+    let tea = shop.catalog.sells(250);
+    shop.add(ADA, "me", tea, 1).await.expect(200);
+    let before = faults.calls("UpdateItem");
+    faults.on("UpdateItem", 1, Fate::Slow(under_way));
+    let request = Outgoing::new()
+        .unwrap()
+        .http
+        .put(format!("{}/v1/baskets/me/items/{tea}", shop.url));
+    let request = request.bearer_auth(Issuer::shared().customer("ada"));
+    let request = tokio::spawn(request.json(&json!({"quantity": 5})).send());
+    while faults.calls("UpdateItem") == before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    shop.stop().await;
+    // Nothing of the process is left that could answer now.
+    let answer = tokio::time::timeout(Duration::from_secs(1), request).await;
+    assert_eq!(answer.unwrap().unwrap().unwrap().status(), 200);
 }

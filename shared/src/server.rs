@@ -1,0 +1,138 @@
+//! The HTTP server of every service: its limits, what all routes share, and its part in a stop. The
+//! routes, and what their handlers work with, are the service's own.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, dev, web};
+use anyhow::Context;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::auth::Verifier;
+use crate::config::CommonSettings;
+use crate::docs::Docs;
+use crate::health::Readiness;
+use crate::outgoing::Outgoing;
+use crate::run::{self, Tasks};
+use crate::web::{Edge, ServerSpan};
+
+/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
+/// is too busy to read them its 504 tells, and not an empty 408 of ours.
+const REQUEST_HEAD: Duration = Duration::from_secs(20);
+/// Idle connections are kept for this long, longer than the gateway keeps its own, so that it is not us who cut one
+/// that it is about to use.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Open connections of one worker.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// What a service serves.
+pub struct Routes<C> {
+    /// Its whole contract, as [`contract`] makes it.
+    pub api: OpenApi,
+    /// POST routes that take an `Idempotency-Key`, as they are registered.
+    pub keyed: &'static [&'static str],
+    /// What it cannot do without.
+    pub readiness: Readiness,
+    /// Registers the routes and what their handlers work with; called once for each worker. What it
+    /// registers is stronger than what all services share.
+    pub configure: C,
+}
+
+/// A server that listens, and answers once it is run.
+pub struct Server {
+    port: u16,
+    server: dev::Server,
+    drain: Duration,
+}
+
+impl Server {
+    /// Listens on `BIND`.
+    ///
+    /// # Errors
+    /// The address is taken, or the contract cannot be written down.
+    pub fn listen<C>(common: &CommonSettings, outgoing: &Outgoing, routes: Routes<C>) -> anyhow::Result<Self>
+    where
+        C: Fn(&mut ServiceConfig<'_>) + Clone + Send + 'static,
+    {
+        let listener =
+            TcpListener::bind(common.bind).with_context(|| format!("BIND: cannot listen on {}", common.bind))?;
+        let port = listener.local_addr()?.port();
+        let edge = web::Data::new(Edge::new(&routes.api, routes.keyed, common.expose_capacity));
+        let docs = web::Data::new(Docs::new(&routes.api).context("the contract")?);
+        let verifier = web::Data::new(Verifier::new(common.auth.clone(), outgoing.http.clone()));
+        let (readiness, configure) = (web::Data::new(routes.readiness), routes.configure);
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(edge.clone())
+                .app_data(docs.clone())
+                .app_data(verifier.clone())
+                .app_data(readiness.clone())
+                .configure(crate::web::configure)
+                .into_utoipa_app()
+                .configure(configure.clone())
+                .into_app()
+                .configure(crate::health::configure)
+                .configure(crate::docs::configure)
+                .default_service(web::to(crate::web::no_such_route))
+                .wrap(from_fn(crate::web::around))
+                .wrap(TracingLogger::<ServerSpan>::new())
+        });
+        let server = match common.workers {
+            Some(workers) => server.workers(workers.into()),
+            None => server,
+        };
+        let drain = Duration::from_secs(common.shutdown_s);
+        let server = server
+            .disable_signals()
+            .client_request_timeout(REQUEST_HEAD)
+            .keep_alive(KEEP_ALIVE)
+            .max_connections(MAX_CONNECTIONS)
+            // Later than the deadline of `run`, which is the one that counts, and tells.
+            .shutdown_timeout((drain + run::MARGIN).as_secs())
+            .listen(listener)?
+            .run();
+        Ok(Self { port, server, drain })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Answers until `stop`; then nobody new comes in, and when `leaning` is over, which other work does
+    /// whose connections the server's threads may have opened, requests under way have what is left of
+    /// `SHUTDOWN_S`. Requests that take longer are cut, which is a failure of this task.
+    pub fn run(self, tasks: &mut Tasks, stop: CancellationToken, leaning: impl Future<Output = ()> + Send + 'static) {
+        let Self { mut server, drain, .. } = self;
+        let handle = server.handle();
+        tasks.spawn("the HTTP server", async move {
+            tokio::select! {
+                ended = &mut server => return ended.context("serve"),
+                () = stop.cancelled() => {}
+            }
+            // It is the server itself that hears of its stop: dropped here, it would leave its threads alone with
+            // their requests, which the end of the process cuts.
+            tokio::select! {
+                stopped = run::stop_server(handle, leaning, Instant::now() + drain) => stopped,
+                ended = &mut server => ended.context("serve"),
+            }
+        });
+    }
+}
+
+/// The contract of what `routes` registers; what belongs to no route is `document`'s.
+pub fn contract(document: OpenApi, routes: impl FnOnce(&mut ServiceConfig<'_>)) -> OpenApi {
+    App::new()
+        .into_utoipa_app()
+        .openapi(document)
+        .configure(routes)
+        .split_for_parts()
+        .1
+}
