@@ -2,14 +2,14 @@
 //!
 //! SIGHUP starts another Envoy on the configuration as the file has it now. It takes over the sockets, the one before
 //! answers what it has and ends. SIGTERM tells whoever balances in front, answers what is under way, and ends it all.
-//! What the configuration says is not looked at here.
+//! What the configuration says is not looked at here. `run-gateway healthcheck` asks the one that runs.
 
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::Parser;
+use clap::{Args, Parser};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,9 +44,8 @@ struct Arguments {
     /// take, save those that are streamed.
     #[arg(long, default_value_t = 30)]
     linger_s: u64,
-    /// Where Envoy writes the address of its admin interface.
-    #[arg(long)]
-    admin_address_path: PathBuf,
+    #[command(flatten)]
+    admin: Admin,
     /// Tells apart several gateways on one machine.
     #[arg(long, default_value_t = 0)]
     base_id: u32,
@@ -55,15 +54,47 @@ struct Arguments {
     further: Vec<String>,
 }
 
+/// Asks whether the gateway takes requests, and ends with 0 or 1: in the place of all other arguments.
+#[derive(Parser)]
+#[command(name = "run-gateway healthcheck")]
+struct Healthcheck {
+    #[command(flatten)]
+    admin: Admin,
+}
+
+#[derive(Args)]
+struct Admin {
+    /// Where Envoy writes the address of its admin interface.
+    #[arg(long, env = "ADMIN_ADDRESS_PATH")]
+    admin_address_path: PathBuf,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let mut arguments = std::env::args_os().peekable();
+    let name = arguments.next();
+    let outcome = match arguments.next_if(|first| first == "healthcheck") {
+        Some(_) => healthcheck(Healthcheck::parse_from(name.into_iter().chain(arguments))).await,
+        None => run(Arguments::parse()).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Not while it drains, nor before it has come up.
+async fn healthcheck(asked: Healthcheck) -> anyhow::Result<()> {
+    let said = admin(&asked.admin, "GET", "/ready").await?;
+    ensure!(
+        said.starts_with("HTTP/1.1 200 "),
+        "{}",
+        said.lines().next().unwrap_or("no answer")
+    );
+    Ok(())
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -139,10 +170,14 @@ impl Gateway {
     /// Nothing new comes in; what is under way is answered; then it ends.
     async fn stop(mut self) -> anyhow::Result<()> {
         // An Envoy that does not answer any more has nothing to drain either.
-        let _ = admin(&self.arguments, "POST", "/healthcheck/fail").await;
-        let _ = admin(&self.arguments, "POST", "/drain_listeners?graceful&skip_exit").await;
+        let _ = admin(&self.arguments.admin, "POST", "/healthcheck/fail").await;
+        let _ = admin(&self.arguments.admin, "POST", "/drain_listeners?graceful&skip_exit").await;
         let deadline = Instant::now() + Duration::from_secs(self.arguments.drain_s);
-        while Instant::now() < deadline && under_way(&self.arguments).await.is_ok_and(|requests| requests > 0) {
+        while Instant::now() < deadline
+            && under_way(&self.arguments.admin)
+                .await
+                .is_ok_and(|requests| requests > 0)
+        {
             sleep(LOOK_EVERY).await;
         }
         self.before.push(self.current);
@@ -169,7 +204,7 @@ fn spawn(arguments: &Arguments, epoch: u32) -> anyhow::Result<Child> {
         .arg("--config-path")
         .arg(&arguments.config)
         .arg("--admin-address-path")
-        .arg(&arguments.admin_address_path)
+        .arg(&arguments.admin.admin_address_path)
         .args(["--restart-epoch", &epoch.to_string()])
         .args(["--base-id", &arguments.base_id.to_string()])
         .args(["--drain-time-s", &drain, "--parent-shutdown-time-s", &end])
@@ -201,7 +236,7 @@ async fn ready(arguments: &Arguments, envoy: &mut Child, epoch: u32) -> anyhow::
         if let Some(status) = envoy.try_wait()? {
             return Err(unasked(status));
         }
-        let info = admin(arguments, "GET", "/server_info").await.unwrap_or_default();
+        let info = admin(&arguments.admin, "GET", "/server_info").await.unwrap_or_default();
         if info.contains("\"state\": \"LIVE\"") && info.contains(&own) {
             return Ok(());
         }
@@ -213,8 +248,8 @@ async fn ready(arguments: &Arguments, envoy: &mut Child, epoch: u32) -> anyhow::
 }
 
 /// How many requests of clients are neither answered nor given up.
-async fn under_way(arguments: &Arguments) -> anyhow::Result<u64> {
-    let stats = admin(arguments, "GET", "/stats?filter=^http\\..*downstream_rq_active$").await?;
+async fn under_way(of: &Admin) -> anyhow::Result<u64> {
+    let stats = admin(of, "GET", "/stats?filter=^http\\..*downstream_rq_active$").await?;
     // The admin interface counts this very request.
     let ours = stats.lines().filter(|line| !line.starts_with("http.admin."));
     Ok(ours
@@ -223,8 +258,10 @@ async fn under_way(arguments: &Arguments) -> anyhow::Result<u64> {
 }
 
 /// What the admin interface of the newest Envoy says: the head of the answer and its body.
-async fn admin(arguments: &Arguments, method: &str, path: &str) -> anyhow::Result<String> {
-    let address = fs::read_to_string(&arguments.admin_address_path).await?;
+async fn admin(of: &Admin, method: &str, path: &str) -> anyhow::Result<String> {
+    let address = fs::read_to_string(&of.admin_address_path)
+        .await
+        .context("no Envoy has come up")?;
     let asked = async {
         let mut stream = TcpStream::connect(address.trim()).await?;
         let request =

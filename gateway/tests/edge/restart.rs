@@ -113,6 +113,15 @@ impl Supervised {
         kill_process(pid, signal).unwrap();
     }
 
+    /// What its own binary says when it is asked.
+    fn is_healthy(&self) -> bool {
+        let mut healthcheck = Command::new(env!("CARGO_BIN_EXE_run-gateway"));
+        healthcheck
+            .arg("healthcheck")
+            .env("ADMIN_ADDRESS_PATH", self.file("admin"));
+        healthcheck.output().unwrap().status.success()
+    }
+
     /// How many Envoys it has.
     fn envoys(&self) -> usize {
         let pid = self.process.id();
@@ -300,6 +309,7 @@ async fn a_configuration_that_is_wrong_replaces_nothing() {
 #[tokio::test]
 async fn a_stop_answers_what_is_under_way_and_tells_that_it_stops() {
     let mut gateway = Supervised::start().await;
+    assert!(gateway.is_healthy());
     let token = Issuer::shared().merchant();
     let mut import = TcpStream::connect(gateway.address).await.unwrap();
     let head = format!(
@@ -322,9 +332,14 @@ async fn a_stop_answers_what_is_under_way_and_tells_that_it_stops() {
         }
         assert!(began.elapsed() < DEADLINE, "{ready}");
     }
+    assert!(
+        !gateway.is_healthy(),
+        "it is told to send requests to a gateway that stops"
+    );
     import.write_all(b"2\r\nbb\r\n0\r\n\r\n").await.unwrap();
     let mut rest = String::new();
     import.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains("2\n") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
     assert!(gateway.process.wait().unwrap().success(), "{}", gateway.log());
+    assert!(!gateway.is_healthy());
 }
