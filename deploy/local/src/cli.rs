@@ -178,7 +178,8 @@ impl Up {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// Of the form NAME=VALUE.
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("not of the form NAME=VALUE".to_owned()),
@@ -187,12 +188,16 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 /// Does what this process was asked for. Every failure is one line on standard error.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    seen_through(run(Arguments::parse()))
+}
+
+/// A command's work and its status. Every failure is one line on standard error.
+pub(crate) fn seen_through(work: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(arguments)) {
+    match runtime.block_on(work) {
         Ok(code) => code,
         Err(error) => failed(&error),
     }

@@ -43,7 +43,15 @@ pub(crate) async fn start(
 ) -> anyhow::Result<Process> {
     let envoy = tokio::task::spawn_blocking(tools::envoy).await??;
     let file = folder.envoy_yaml();
-    fs::write(&file, gateway::render(&settings(ports, deployment, own)?)?)?;
+    let service = |part: Part| -> anyhow::Result<Address> { Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?) };
+    let places = Places {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.of(Part::Gateway))),
+        admin_port: ports.admin,
+        products: service(Part::ProductService)?,
+        baskets: service(Part::BasketService)?,
+        orders: service(Part::OrderService)?,
+    };
+    fs::write(&file, gateway::render(&settings(places, UNHURRIED, deployment, own)?)?)?;
     let mut command = Command::new(envoy);
     command
         .env_clear()
@@ -54,19 +62,33 @@ pub(crate) async fn start(
     Process::spawn(Part::Gateway, &mut command, &folder.log(Part::Gateway.name()))
 }
 
-fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, String>) -> anyhow::Result<Settings> {
-    let service = |part: Part| -> anyhow::Result<Address> { Ok(format!("127.0.0.1:{}", ports.of(part)).parse()?) };
+/// Where the gateway is, and where the services are that it leads to.
+pub(crate) struct Places {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin_port: u16,
+    pub(crate) products: Address,
+    pub(crate) baskets: Address,
+    pub(crate) orders: Address,
+}
+
+/// A gateway's, whose limits are `usual` where `own` does not say otherwise.
+pub(crate) fn settings(
+    places: Places,
+    usual: Limits,
+    deployment: &Deployment,
+    own: &BTreeMap<String, String>,
+) -> anyhow::Result<Settings> {
     let jwks_url = deployment.setting("AUTH_JWKS_URL")?;
     Ok(Settings {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.of(Part::Gateway))),
-        admin_port: ports.admin,
+        listen: places.listen,
+        admin_port: places.admin_port,
         tls: None,
         trusted_hops: 0,
         cors_origins: origins(own)?,
-        limits: limits(own)?,
-        products: service(Part::ProductService)?,
-        baskets: service(Part::BasketService)?,
-        orders: service(Part::OrderService)?,
+        limits: limits(usual, own)?,
+        products: places.products,
+        baskets: places.baskets,
+        orders: places.orders,
         issuer: deployment.setting("AUTH_ISSUER")?.to_owned(),
         client_ids: deployment
             .setting("AUTH_CLIENT_IDS")?
@@ -88,22 +110,22 @@ fn settings(ports: &Ports, deployment: &Deployment, own: &BTreeMap<String, Strin
 }
 
 /// What `render-gateway` takes from the same variables.
-fn limits(own: &BTreeMap<String, String>) -> anyhow::Result<Limits> {
+fn limits(usual: Limits, own: &BTreeMap<String, String>) -> anyhow::Result<Limits> {
     let number = |name: &str, usual: u32| match own.get(name) {
         Some(said) => said.parse().with_context(|| format!("{name}: {said:?} is no number")),
         None => Ok(usual),
     };
     Ok(Limits {
         address: Rate {
-            per_second: number("LIMIT_ADDRESS_PER_S", UNHURRIED.address.per_second)?,
-            burst: number("LIMIT_ADDRESS_BURST", UNHURRIED.address.burst)?,
+            per_second: number("LIMIT_ADDRESS_PER_S", usual.address.per_second)?,
+            burst: number("LIMIT_ADDRESS_BURST", usual.address.burst)?,
         },
         subject: Rate {
-            per_second: number("LIMIT_SUBJECT_PER_S", UNHURRIED.subject.per_second)?,
-            burst: number("LIMIT_SUBJECT_BURST", UNHURRIED.subject.burst)?,
+            per_second: number("LIMIT_SUBJECT_PER_S", usual.subject.per_second)?,
+            burst: number("LIMIT_SUBJECT_BURST", usual.subject.burst)?,
         },
-        connections: number("MAX_CONNECTIONS", UNHURRIED.connections)?,
-        heap_mib: number("MAX_HEAP_MIB", UNHURRIED.heap_mib)?,
+        connections: number("MAX_CONNECTIONS", usual.connections)?,
+        heap_mib: number("MAX_HEAP_MIB", usual.heap_mib)?,
     })
 }
 

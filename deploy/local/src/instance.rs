@@ -309,7 +309,8 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    fn fresh() -> Self {
+    /// Such as nobody has seen.
+    pub(crate) fn fresh() -> Self {
         let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         Self {
             cursor_keys: random(),

@@ -10,6 +10,7 @@ pub mod cloud;
 pub mod collector;
 pub mod compile;
 pub mod console;
+pub mod containers;
 pub mod deployment;
 mod dice;
 mod edge;

@@ -1,7 +1,7 @@
-//! What the notification topic would send by e-mail, written into a log for people to read.
+//! What the notification topic would send by e-mail, written where people read it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,11 +32,23 @@ pub(crate) async fn subscribe(
     stacks::apply_one(client, prefix, &template, ("NotificationTopicArn", topic.to_owned())).await
 }
 
-/// Moves what comes into the queue to the end of `log`, until it is aborted.
-pub(crate) fn deliver(client: Client, queue: String, log: PathBuf) -> JoinHandle<()> {
+/// Writes lines to the end of `log`.
+pub(crate) fn append_to(log: PathBuf) -> impl FnMut(&str) -> io::Result<()> {
+    move |line| {
+        let mut file = File::options().create(true).append(true).open(&log)?;
+        file.write_all(line.as_bytes())
+    }
+}
+
+/// Moves what comes into the queue to wherever `write` writes a line, until it is aborted.
+pub(crate) fn deliver(
+    client: Client,
+    queue: String,
+    mut write: impl FnMut(&str) -> io::Result<()> + Send + 'static,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
-            if let Err(error) = deliver_some(&client, &queue, &log).await {
+            if let Err(error) = take(&client, &queue, |body| Ok(write(&readable(body))?)).await {
                 tracing::debug!(%error, "no mail");
                 sleep(TRY_AGAIN_AFTER).await;
             }
@@ -53,19 +65,6 @@ struct Notification {
     message: String,
     #[serde(rename = "Timestamp")]
     timestamp: String,
-}
-
-async fn deliver_some(client: &Client, queue: &str, log: &Path) -> anyhow::Result<()> {
-    take(client, queue, |body| {
-        let line = readable(body);
-        File::options()
-            .create(true)
-            .append(true)
-            .open(log)?
-            .write_all(line.as_bytes())?;
-        Ok(())
-    })
-    .await
 }
 
 /// Hands each body that has come to `keep`, and deletes those that were kept.

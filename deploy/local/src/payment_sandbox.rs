@@ -100,6 +100,8 @@ pub use self::webhook::{Webhook, signature};
 pub struct Options {
     /// Port 0 takes any free one.
     pub bind: SocketAddr,
+    /// Where cardholders find it, without a slash at the end, if not where it listens.
+    pub url: Option<String>,
     /// The only key that is accepted.
     pub secret_key: String,
     /// Where events go, if anywhere. [`PaymentSandbox::deliver_to`] says so later.
@@ -114,6 +116,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            url: None,
             secret_key: "sk_test_sandbox".to_owned(),
             webhook: None,
             state: None,
@@ -126,6 +129,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             bind,
+            url,
             webhook,
             state,
             slow,
@@ -133,6 +137,7 @@ impl fmt::Debug for Options {
         } = self;
         f.debug_struct("Options")
             .field("bind", bind)
+            .field("url", url)
             .field("webhook", webhook)
             .field("state", state)
             .field("slow", slow)
@@ -177,13 +182,15 @@ impl PaymentSandbox {
     pub fn start(options: Options) -> anyhow::Result<Self> {
         let Options {
             bind,
+            url: found_at,
             secret_key,
             webhook,
             state,
             slow,
         } = options;
         let listener = TcpListener::bind(bind).with_context(|| format!("payment sandbox cannot listen on {bind}"))?;
-        let url = url(listener.local_addr()?);
+        let listens_at = listener.local_addr()?;
+        let url = found_at.unwrap_or_else(|| url(listens_at));
         let now = jiff::Timestamp::now().as_second();
         let ledger = match &state {
             None => Ledger::in_memory(),

@@ -83,7 +83,8 @@ impl System {
         if change == Change::Made {
             self.save_stacks().await?;
         }
-        self.mail = Some(mail::deliver(deployment.sqs(), queue, self.folder().log(mail::LOG)));
+        let log = mail::append_to(self.folder().log(mail::LOG));
+        self.mail = Some(mail::deliver(deployment.sqs(), queue, log));
         self.deployment = Some(deployment);
         let what = if change == Change::Made {
             "made from deploy/aws"

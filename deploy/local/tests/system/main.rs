@@ -11,6 +11,7 @@
 
 mod attacks;
 mod chaos;
+mod containers;
 mod crashes;
 mod dead_letters;
 mod harness;
