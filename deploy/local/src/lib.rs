@@ -29,6 +29,7 @@ pub mod ports;
 mod process;
 pub mod processes;
 pub mod reconcile;
+pub mod relay;
 mod seed;
 mod service;
 pub mod stacks;

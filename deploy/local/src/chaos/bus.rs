@@ -1,7 +1,6 @@
 //! Faults that only a bus and a queue have: some of the events taken and others not, messages handed out twice.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use hyper::Response;
 use serde_json::{Value, json};
 
@@ -32,14 +31,13 @@ pub(crate) fn without_one(call: &Call, dice: &mut Dice) -> (Option<Call>, usize)
 
 /// The answer to all of them: a success with a failure in it, at this place. Where the others were not taken, what was said
 /// of them.
-pub(crate) async fn with_refusal(others: Option<Response<Full<Bytes>>>, refused: usize) -> Response<Full<Bytes>> {
+pub(crate) fn with_refusal(others: Option<Response<Bytes>>, refused: usize) -> Response<Bytes> {
     let mut outcomes = Vec::new();
     if let Some(others) = others {
         let (parts, body) = others.into_parts();
-        let body = whole(body).await;
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(taken) = said.get("Entries").and_then(Value::as_array) else {
-            return Response::from_parts(parts, Full::new(body));
+            return Response::from_parts(parts, body);
         };
         outcomes.clone_from(taken);
     }
@@ -51,9 +49,8 @@ pub(crate) async fn with_refusal(others: Option<Response<Full<Bytes>>>, refused:
 }
 
 /// Calls that put the messages of this answer into their queue once more.
-pub(crate) async fn copies(call: &Call, answer: Response<Full<Bytes>>) -> (Response<Full<Bytes>>, Vec<Call>) {
+pub(crate) fn copies(call: &Call, answer: Response<Bytes>) -> (Response<Bytes>, Vec<Call>) {
     let (parts, body) = answer.into_parts();
-    let body = whole(body).await;
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     let queue = call.json().get("QueueUrl").cloned();
     let messages = said.get("Messages").and_then(Value::as_array).cloned();
@@ -62,12 +59,5 @@ pub(crate) async fn copies(call: &Call, answer: Response<Full<Bytes>>) -> (Respo
         Some(call.with(Some(SEND), &body))
     };
     let copies = messages.unwrap_or_default().into_iter().filter_map(copy).collect();
-    (Response::from_parts(parts, Full::new(body)), copies)
-}
-
-async fn whole(body: Full<Bytes>) -> Bytes {
-    match body.collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(never) => match never {},
-    }
+    (Response::from_parts(parts, body), copies)
 }

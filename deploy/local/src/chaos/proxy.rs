@@ -2,33 +2,20 @@
 //! what the weather says. It also is the witness of what went over it: events that the bus took, units that were billed.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{Method, Request, Response};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ledger::Ledger;
 use super::weather::{self, Fault, Kind, Weather, Wire};
 use super::{bus, refusals};
+use crate::relay::{NoAnswer, Onward, Relay};
 
-/// A request of any kind that waits for the other side this long is given up: longer than the longest poll.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(40);
 const AMZ_TARGET: &str = "x-amz-target";
 /// By which a sweeper asks for what is overdue.
 const SWEEPS: &[u8] = br#""IndexName":"due""#;
@@ -43,31 +30,14 @@ pub(crate) struct Call {
     body: Bytes,
 }
 
-/// The connection ends without an answer.
-#[derive(Debug)]
-struct NoAnswer;
-
-impl fmt::Display for NoAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no answer is given")
-    }
-}
-
-impl std::error::Error for NoAnswer {}
-
 /// A running wire. It ends when dropped.
-pub(crate) struct Proxy {
-    port: u16,
-    _stopping: DropGuard,
-}
+pub(crate) struct Proxy(Relay);
 
 struct Line {
     wire: Wire,
-    /// Where calls go on to.
-    port: u16,
+    onward: Onward,
     weather: Arc<Weather>,
     ledger: Arc<Ledger>,
-    client: Client<HttpConnector, Full<Bytes>>,
     /// How many of each operation have come so far.
     ordinals: Mutex<BTreeMap<String, u64>>,
 }
@@ -80,62 +50,26 @@ impl Proxy {
         weather: Arc<Weather>,
         ledger: Arc<Ledger>,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.with_context(|| format!("no port for the wire to {}", wire.name()))?;
-        let own = listener.local_addr()?.port();
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(10))
-            .build(connector);
         let line = Arc::new(Line {
             wire,
-            port,
+            onward: Onward::to(port),
             weather,
             ledger,
-            client,
             ordinals: Mutex::default(),
         });
-        let stopping = CancellationToken::new();
-        tokio::spawn(stopping.clone().run_until_cancelled_owned(accept(listener, line)));
-        Ok(Self {
-            port: own,
-            _stopping: stopping.drop_guard(),
-        })
+        let relay = Relay::start(move |request| Arc::clone(&line).meet(request)).await;
+        Ok(Self(relay.with_context(|| format!("the wire to {}", wire.name()))?))
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.0.url()
     }
-}
-
-async fn accept(listener: TcpListener, line: Arc<Line>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(serve(stream, Arc::clone(&line)));
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, line: Arc<Line>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let line = Arc::clone(&line);
-        async move { line.meet(request).await }
-    });
-    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // It ends with an error wherever no answer is given, which is what was wanted.
-    let _ = connection.await;
 }
 
 impl Line {
-    async fn meet(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
+    async fn meet(self: Arc<Self>, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
         let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_gone| NoAnswer)?.to_bytes();
         let call = Call::new(self.wire, parts, body);
         let ordinal = self.ordinal(&call.operation);
         let (fault, mut dice) = self.weather.over(call.kind, &call.operation, ordinal);
@@ -173,11 +107,11 @@ impl Line {
                     Some(others) => Some(self.pass_on(&others).await?),
                     None => None,
                 };
-                Ok(bus::with_refusal(others, refused).await)
+                Ok(bus::with_refusal(others, refused))
             }
             Fault::Redelivered => {
                 let answer = self.pass_on(&call).await?;
-                let (answer, copies) = bus::copies(&call, answer).await;
+                let (answer, copies) = bus::copies(&call, answer);
                 copies.into_iter().for_each(|copy| drop(self.later(copy, pause)));
                 Ok(answer)
             }
@@ -189,7 +123,7 @@ impl Line {
         self: &Arc<Self>,
         call: Call,
         pause: Duration,
-    ) -> tokio::task::JoinHandle<Result<Response<Full<Bytes>>, NoAnswer>> {
+    ) -> tokio::task::JoinHandle<Result<Response<Bytes>, NoAnswer>> {
         let line = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
@@ -197,19 +131,11 @@ impl Line {
         })
     }
 
-    async fn pass_on(&self, call: &Call) -> Result<Response<Full<Bytes>>, NoAnswer> {
-        let request = call.to_port(self.port).ok_or(NoAnswer)?;
-        let answered = tokio::time::timeout(ANSWERS_WITHIN, async {
-            let (mut parts, body) = self.client.request(request).await.ok()?.into_parts();
-            let body = body.collect().await.ok()?.to_bytes();
-            parts.headers.remove(CONNECTION);
-            parts.headers.remove(TRANSFER_ENCODING);
-            parts.headers.remove(CONTENT_LENGTH);
-            Some((parts, body))
-        });
-        let (parts, body) = answered.await.ok().flatten().ok_or(NoAnswer)?;
-        self.ledger.witness(call, parts.status.as_u16(), &body);
-        Ok(Response::from_parts(parts, Full::new(body)))
+    async fn pass_on(&self, call: &Call) -> Result<Response<Bytes>, NoAnswer> {
+        let request = Request::from_parts(call.parts.clone(), call.body.clone());
+        let answer = self.onward.pass(request).await?;
+        self.ledger.witness(call, answer.status().as_u16(), answer.body());
+        Ok(answer)
     }
 
     fn ordinal(&self, operation: &str) -> u64 {
@@ -270,18 +196,6 @@ impl Call {
             other.parts.headers.insert(AMZ_TARGET, value);
         }
         other
-    }
-
-    fn to_port(&self, port: u16) -> Option<Request<Full<Bytes>>> {
-        let path = self.parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.parts.method.clone();
-        *request.uri_mut() = format!("http://127.0.0.1:{port}{path}").parse::<Uri>().ok()?;
-        *request.headers_mut() = self.parts.headers.clone();
-        for own in [HOST, CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
-            request.headers_mut().remove(own);
-        }
-        Some(request)
     }
 }
 

@@ -1,7 +1,6 @@
 //! How each of the other sides says that it has done nothing: in the words of AWS, of Stripe, of our own services.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use crate::dice::Dice;
 const AWS_JSON: &str = "application/x-amz-json-1.0";
 
 /// Busy.
-pub(crate) fn throttled(call: &Call, dice: &mut Dice) -> Response<Full<Bytes>> {
+pub(crate) fn throttled(call: &Call, dice: &mut Dice) -> Response<Bytes> {
     match call.kind.wire {
         Wire::Tables => {
             let kinds = [
@@ -55,7 +54,7 @@ pub(crate) fn throttled(call: &Call, dice: &mut Dice) -> Response<Full<Bytes>> {
 }
 
 /// A failure of its own.
-pub(crate) fn failed(call: &Call) -> Response<Full<Bytes>> {
+pub(crate) fn failed(call: &Call) -> Response<Bytes> {
     match call.kind.wire {
         Wire::Tables => aws(
             500,
@@ -79,7 +78,7 @@ pub(crate) fn failed(call: &Call) -> Response<Full<Bytes>> {
 }
 
 /// Somebody else writes the same item. For a transaction it is said of one of its items.
-pub(crate) fn conflict(call: &Call, dice: &mut Dice) -> Response<Full<Bytes>> {
+pub(crate) fn conflict(call: &Call, dice: &mut Dice) -> Response<Bytes> {
     if !call.kind.transaction {
         let kind = "com.amazonaws.dynamodb.v20120810#TransactionConflictException";
         return aws(400, kind, "Transaction is ongoing for the item");
@@ -112,13 +111,13 @@ pub(crate) fn conflict(call: &Call, dice: &mut Dice) -> Response<Full<Bytes>> {
     answer(400, AWS_JSON, &body)
 }
 
-fn aws(status: u16, kind: &str, message: &str) -> Response<Full<Bytes>> {
+fn aws(status: u16, kind: &str, message: &str) -> Response<Bytes> {
     answer(status, AWS_JSON, &json!({"__type": kind, "message": message}))
 }
 
 /// An answer of ours in the other side's place.
-pub(crate) fn answer(status: u16, content_type: &'static str, body: &Value) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+pub(crate) fn answer(status: u16, content_type: &'static str, body: &Value) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(body.to_string()));
     *answer.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     let content_type = HeaderValue::from_static(content_type);
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
