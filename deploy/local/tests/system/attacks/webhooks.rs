@@ -25,7 +25,7 @@ fn paid(stage: &Stage, order: &str, amount: i64) -> String {
         "id": stage.intent, "object": "payment_intent", "status": "succeeded", "amount_received": amount,
         "metadata": {"order_id": order},
     });
-    event("payment_intent.succeeded", &intent)
+    event("payment_intent.canceled", &intent)
 }
 
 fn unsigned(stage: &Stage) -> Vec<Attack> {
@@ -94,8 +94,8 @@ fn lies(stage: &Stage) -> Vec<Attack> {
         told("an event told again", &paid(stage, order, 3998)).answered(200),
         told("the payment of one order for another", &paid(stage, waiting, 3998)).answered(200),
         told("more was paid than was asked", &paid(stage, order, i64::MAX)).answered(200),
-        told("a payment that never was", &event("payment_intent.succeeded", &missing)).answered(200),
-        told("a payment of no order", &event("payment_intent.succeeded", &foreign)).answered(200),
+        told("a payment that never was", &event("payment_intent.canceled", &missing)).answered(200),
+        told("a payment of no order", &event("payment_intent.canceled", &foreign)).answered(200),
         told("a refund that never was", &event("charge.refunded", &refunded)).answered(200),
         told("a dispute that never was", &event("charge.dispute.created", &dispute)).answered(200),
         told(
@@ -108,14 +108,10 @@ fn lies(stage: &Stage) -> Vec<Attack> {
             &event("account.updated", &json!({"id": "acct_1"})),
         )
         .answered(200),
-        told(
-            "a payment without an id",
-            &event("payment_intent.succeeded", &json!({})),
-        )
-        .refused(400, "invalid_event"),
+        told("a payment without an id", &event("payment_intent.canceled", &json!({}))).refused(400, "invalid_event"),
         told(
             "an id that is a path",
-            &event("payment_intent.succeeded", &json!({"id": "../refunds"})),
+            &event("payment_intent.canceled", &json!({"id": "../refunds"})),
         )
         .refused(400, "invalid_event"),
         told("an event that is none", "[]").refused(400, "invalid_event"),

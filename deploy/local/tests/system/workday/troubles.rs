@@ -144,7 +144,7 @@ async fn bad_requests(people: &People) {
 async fn bad_webhooks(guest: &Caller, known: &mut Known) {
     let signature = "5f".repeat(32);
     known.add("a signature", &signature);
-    let body = json!({"id": "evt_1", "object": "event", "type": "payment_intent.succeeded", "data": {"object": {
+    let body = json!({"id": "evt_1", "object": "event", "type": "payment_intent.canceled", "data": {"object": {
         "id": "pi_1", "object": "payment_intent", "receipt_email": "xantippe-quillfeather@example.com",
         "client_secret": "pi_1_secret_snicketfold", "shipping": address()}}});
     known.add("a payment's secret", "_secret_");
