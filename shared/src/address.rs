@@ -47,7 +47,7 @@ impl fmt::Debug for Address {
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Deserr, JsonSchema, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[deserr(try_from(String) = AddressLine::try_from -> InvalidAddress, error = FieldErrors)]
-#[schema(value_type = String, min_length = 1, max_length = 200)]
+#[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$")]
 #[schemars(with = "String", extend("minLength" = 1, "maxLength" = 200))]
 pub struct AddressLine(String);
 

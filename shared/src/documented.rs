@@ -4,8 +4,12 @@
 //! one status the later counts: name these first, and then what a route says otherwise. Answers that
 //! speak of one service's resources are documented in that service.
 
-use utoipa::openapi::OpenApi;
+use std::collections::BTreeSet;
+
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Components, Object, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa::{IntoResponses, Modify};
 
 use crate::problem::ProblemBody;
@@ -23,6 +27,107 @@ impl Modify for Tokens {
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearerAuth", SecurityScheme::Http(token));
+    }
+}
+
+/// Entity tags or `*`.
+const CONDITION: &str = r#"^(\*|(W/)?"[!#-+\--~]*"( *, *(W/)?"[!#-+\--~]*")*)$"#;
+
+/// Adds what holds of the requests of all routes, once these are known: a field that is not described is
+/// refused, a parameter is absent and never null, and headers that several routes take have one form.
+pub fn complete(api: &mut OpenApi) {
+    let mut closed = BTreeSet::new();
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        for parameter in operation.parameters.iter_mut().flatten() {
+            if let RefOr::T(parameter) = parameter {
+                as_sent(parameter);
+            }
+        }
+        if let Some(RefOr::T(body)) = &operation.request_body {
+            for content in body.content.values() {
+                if let RefOr::T(content) = content {
+                    content.schema.iter().for_each(|schema| named(schema, &mut closed));
+                }
+            }
+        }
+    }
+    if let Some(components) = &mut api.components {
+        close(components, closed);
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem {
+        get,
+        put,
+        post,
+        delete,
+        patch,
+        ..
+    } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+fn as_sent(parameter: &mut Parameter) {
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else {
+        return;
+    };
+    if let SchemaType::Array(types) = &mut schema.schema_type {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = types.as_slice() {
+            schema.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+    let form = match parameter.name.as_str() {
+        "Idempotency-Key" => "^[!-~]{1,255}$",
+        // One that cannot be read matches nothing, so a read goes on; a write does not.
+        "If-Match" => CONDITION,
+        _ => return,
+    };
+    schema.pattern = Some(form.to_owned());
+}
+
+/// Closes these schemas, and all that they lead to. Maps stay as they are: their members are not fields.
+fn close(components: &mut Components, mut found: BTreeSet<String>) {
+    let mut done = BTreeSet::new();
+    while let Some(name) = found.pop_first() {
+        let Some(schema) = components.schemas.get_mut(&name) else {
+            continue;
+        };
+        if !done.insert(name) {
+            continue;
+        }
+        named(schema, &mut found);
+        if let RefOr::T(Schema::Object(object)) = schema
+            && !object.properties.is_empty()
+            && object.additional_properties.is_none()
+        {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// The schemas that this one names.
+fn named(schema: &RefOr<Schema>, found: &mut BTreeSet<String>) {
+    let parts: Vec<&RefOr<Schema>> = match schema {
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.rsplit('/').next();
+            found.extend(name.map(str::to_owned));
+            return;
+        }
+        RefOr::T(Schema::Object(Object { properties, .. })) => properties.values().collect(),
+        RefOr::T(Schema::Array(array)) => match &array.items {
+            ArrayItems::RefOrSchema(items) => vec![items],
+            ArrayItems::False => return,
+        },
+        RefOr::T(Schema::OneOf(one)) => one.items.iter().collect(),
+        RefOr::T(Schema::AllOf(all)) => all.items.iter().collect(),
+        RefOr::T(Schema::AnyOf(any)) => any.items.iter().collect(),
+        // Whatever utoipa adds, the checked-in documents show it.
+        RefOr::T(_) => return,
+    };
+    for part in parts {
+        named(part, found);
     }
 }
 

@@ -54,5 +54,6 @@ pub struct Page<T> {
     /// The entries, in the list's order.
     pub data: Vec<T>,
     /// Send it as `cursor` for the next page; null on the last.
+    #[schema(required = true)]
     pub next_cursor: Option<String>,
 }

@@ -61,7 +61,9 @@ pub struct ProblemBody {
     pub detail: String,
     /// `urn:trace:` and the trace id: this very occurrence.
     pub instance: String,
-    /// The W3C trace id under which the logs tell more.
+    /// The W3C trace id under which the logs tell more. Absent where the gateway could not read the request
+    /// so far as to trace it.
+    #[schema(required = false)]
     pub trace_id: String,
     /// Every field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]

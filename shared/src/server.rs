@@ -129,10 +129,11 @@ impl Server {
 
 /// The contract of what `routes` registers; what belongs to no route is `document`'s.
 pub fn contract(document: OpenApi, routes: impl FnOnce(&mut ServiceConfig<'_>)) -> OpenApi {
-    App::new()
+    let (_, mut api) = App::new()
         .into_utoipa_app()
         .openapi(document)
         .configure(routes)
-        .split_for_parts()
-        .1
+        .split_for_parts();
+    crate::documented::complete(&mut api);
+    api
 }

@@ -37,7 +37,7 @@ pub(super) struct CheckOutBody {
     /// The payment provider's token, never a card's number. Without it the order is not paid through
     /// the shop, and needs the merchant's acceptance.
     #[deserr(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^(?!(?:[ -]*[0-9]){12}[0-9 -]*$)[!-~]{1,255}$")]
     payment_token: Option<PaymentToken>,
     /// Refuse the checkout when the total is another.
     #[deserr(default)]

@@ -27,10 +27,10 @@ use crate::domain::timeline::Actor;
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 pub(crate) struct Shipping {
     /// 1 to 100 characters, none of them a control character.
-    #[schema(value_type = String, min_length = 1, max_length = 100, example = "DHL")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$", example = "DHL")]
     carrier: Text<Carrier>,
     /// The carrier's number: 1 to 100 characters, none of them a control character.
-    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$")]
     tracking: Text<Tracking>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Shipping {
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 pub(crate) struct AnotherToken {
     /// A token of the payment provider, never a card's number.
-    #[schema(value_type = String, min_length = 1, max_length = 255)]
+    #[schema(value_type = String, min_length = 1, max_length = 255, pattern = "^(?!(?:[ -]*[0-9]){12}[0-9 -]*$)[!-~]{1,255}$")]
     payment_token: PaymentToken,
 }
 

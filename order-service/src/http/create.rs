@@ -36,7 +36,7 @@ pub(crate) struct OrderRequest {
     #[schema(value_type = String, example = "me")]
     customer_id: CustomerId,
     /// What is bought, 1 to 99 distinct products; the same product twice is one line.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 99)]
     items: Vec<OrderedItem>,
     /// Where it goes.
     #[deserr(default)]
@@ -44,7 +44,7 @@ pub(crate) struct OrderRequest {
     /// What pays for it: a token of the payment provider, never a card's number. Without one the order
     /// is not paid through the shop, and needs the merchant's acceptance.
     #[deserr(default)]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^(?!(?:[ -]*[0-9]){12}[0-9 -]*$)[!-~]{1,255}$")]
     payment_token: Option<PaymentToken>,
 }
 

@@ -9,7 +9,7 @@ use shared::body::{FieldErrors, Invalid, Json};
 use shared::documented::{Any, ForMerchants, OfABody, WithToken};
 use shared::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKey};
 use shared::ids::OrderId;
-use shared::money::Money;
+use shared::money::{Currency, Money};
 use shared::problem::{Problem, ProblemBody};
 use thiserror::Error;
 use tracing::Span;
@@ -33,11 +33,20 @@ use crate::fulfil::Acted;
 pub(crate) struct RefundBody {
     /// More than nothing, in the order's currency; all that is left of what was captured, unless said.
     #[deserr(default)]
-    #[schema(value_type = Option<Money>)]
+    #[schema(value_type = Option<RefundAmount>)]
     amount: Option<Amount>,
     /// 1 to 500 characters, none of them a control character. It is told to the customer.
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
+    #[schema(value_type = String, min_length = 1, max_length = 500, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$")]
     reason: Text<Reason>,
+}
+
+/// An amount above nothing.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only described; it is read as the amount that it is")]
+struct RefundAmount {
+    #[schema(minimum = 1)]
+    amount_minor: i64,
+    currency: Currency,
 }
 
 /// An amount above nothing.

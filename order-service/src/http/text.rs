@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 pub(crate) struct Because {
     /// 1 to 500 characters, none of them a control character. It is told to the other side.
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
+    #[schema(value_type = String, min_length = 1, max_length = 500, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$")]
     reason: Text<Reason>,
 }
 

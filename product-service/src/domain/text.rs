@@ -11,7 +11,9 @@ use deserr::{
 use serde::{Deserialize, Serialize};
 use shared::body::{FieldErrors, Invalid};
 use thiserror::Error;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A text, or a set of texts, that breaks its rule.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -90,7 +92,7 @@ text!(
 );
 text!(
     /// What a product is called: 1 to 200 characters, not only blanks, no control characters.
-    Name, check_name, example = "Earl Grey, 100 g", min_length = 1, max_length = 200
+    Name, check_name, example = "Earl Grey, 100 g", min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$"
 );
 text!(
     /// A product told at length: at most 8 KiB.
@@ -99,16 +101,18 @@ text!(
 text!(
     /// Where a product belongs: 1 to 100 characters, not only blanks, no control characters. Any
     /// other character is taken as it is, and two categories are one only if they are spelled alike.
-    Category, check_category, example = "Tea", min_length = 1, max_length = 100
+    Category, check_category, example = "Tea", min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$"
 );
 text!(
     /// Where a product's picture is: an `https`, `http` or `data:image/` URL of at most 2,048 characters.
-    ImageUrl, check_image_url, example = "https://example.com/tea.svg", max_length = 2048
+    /// The pattern is of what surely is taken.
+    ImageUrl, check_image_url, example = "https://example.com/tea.svg", max_length = 2048,
+    pattern = r"^(https?://[A-Za-z][A-Za-z0-9]*(\.[A-Za-z][A-Za-z0-9]*)*(:[0-9]{1,4})?(/[!-~]*)?|data:image/[!-~]*)$"
 );
 
 text!(
     /// Why stock was adjusted: 1 to 200 characters, not only blanks, no control characters.
-    Reason, check_reason, example = "delivery", min_length = 1, max_length = 200
+    Reason, check_reason, example = "delivery", min_length = 1, max_length = 200, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$"
 );
 
 fn check_sku(text: &str) -> Result<(), InvalidText> {
@@ -191,12 +195,30 @@ fn check_image_url(text: &str) -> Result<(), InvalidText> {
 
 /// Further properties of a product, by name: at most 50, names of 1 to 64 characters, values of at
 /// most 500.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
-#[schema(value_type = BTreeMap<String, String>, example = json!({"origin": "Assam"}))]
 pub struct Attributes(BTreeMap<String, String>);
 
+impl ToSchema for Attributes {}
+
+impl PartialSchema for Attributes {
+    fn schema() -> RefOr<Schema> {
+        let text = |longest| ObjectBuilder::new().schema_type(Type::String).max_length(Some(longest));
+        ObjectBuilder::new()
+            .description(Some("Further properties of a product, by name."))
+            .property_names(Some(text(Self::NAME).min_length(Some(1))))
+            .additional_properties(Some(text(Self::VALUE)))
+            .max_properties(Some(Self::MOST))
+            .examples([serde_json::json!({"origin": "Assam"})])
+            .into()
+    }
+}
+
 impl Attributes {
+    const MOST: usize = 50;
+    const NAME: usize = 64;
+    const VALUE: usize = 500;
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -240,26 +262,27 @@ impl TryFrom<BTreeMap<String, String>> for Attributes {
     type Error = InvalidText;
 
     fn try_from(all: BTreeMap<String, String>) -> Result<Self, InvalidText> {
-        const MOST: usize = 50;
-        const NAME: usize = 64;
-        const VALUE: usize = 500;
-        if all.len() > MOST {
+        if all.len() > Self::MOST {
             return Err(InvalidText::new(
                 "too_many_attributes",
-                format!("a product has at most {MOST} attributes, this one has {}", all.len()),
+                format!(
+                    "a product has at most {} attributes, this one has {}",
+                    Self::MOST,
+                    all.len()
+                ),
             ));
         }
         for (name, value) in &all {
-            if !(1..=NAME).contains(&name.chars().count()) {
+            if !(1..=Self::NAME).contains(&name.chars().count()) {
                 return Err(InvalidText::new(
                     "invalid_attribute_name",
-                    format!("an attribute's name has 1 to {NAME} characters"),
+                    format!("an attribute's name has 1 to {} characters", Self::NAME),
                 ));
             }
-            if value.chars().count() > VALUE {
+            if value.chars().count() > Self::VALUE {
                 return Err(InvalidText::new(
                     "attribute_too_long",
-                    format!("an attribute's value has at most {VALUE} characters: {name}"),
+                    format!("an attribute's value has at most {} characters: {name}", Self::VALUE),
                 ));
             }
         }

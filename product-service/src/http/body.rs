@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -31,7 +33,7 @@ pub(super) struct NewProduct {
     #[deserr(default)]
     description: Option<Description>,
     category: Category,
-    #[schema(value_type = Money)]
+    #[schema(value_type = PriceForm)]
     price: Price,
     #[deserr(default)]
     attributes: Option<Attributes>,
@@ -53,7 +55,7 @@ pub(super) struct Replacement {
     #[deserr(default)]
     description: Option<Description>,
     category: Category,
-    #[schema(value_type = Money)]
+    #[schema(value_type = PriceForm)]
     price: Price,
     #[deserr(default)]
     attributes: Option<Attributes>,
@@ -70,15 +72,42 @@ pub(super) struct Replacement {
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "only described; a patch is read beside what it changes")]
 pub(super) struct ProductPatch {
+    /// May be sent, but never changes.
+    #[schema(value_type = Sku, required = false)]
     sku: Option<Sku>,
+    #[schema(value_type = Name, required = false)]
     name: Option<Name>,
     description: Option<Description>,
+    #[schema(value_type = Category, required = false)]
     category: Option<Category>,
-    price: Option<Money>,
-    attributes: Option<Attributes>,
+    #[schema(value_type = PricePatch, required = false)]
+    price: Option<PricePatch>,
+    /// A null takes one of them away.
+    attributes: Option<BTreeMap<String, Option<String>>>,
     image_url: Option<ImageUrl>,
     acceptance: Option<Acceptance>,
+    #[schema(value_type = State, required = false)]
     state: Option<State>,
+}
+
+/// A price: an amount that is not below zero, in the shop's currency.
+#[derive(Debug, ToSchema)]
+#[schema(as = Price)]
+#[expect(dead_code, reason = "only described; it is read as the amount that it is")]
+pub(super) struct PriceForm {
+    #[schema(minimum = 0)]
+    amount_minor: i64,
+    currency: Currency,
+}
+
+/// Changes of a price.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only described; a patch is read beside what it changes")]
+pub(super) struct PricePatch {
+    #[schema(value_type = i64, required = false, minimum = 0)]
+    amount_minor: Option<i64>,
+    #[schema(value_type = Currency, required = false)]
+    currency: Option<Currency>,
 }
 
 /// A line of an import: a product to be created or replaced, and perhaps a count of its stock.
@@ -90,7 +119,7 @@ pub(super) struct ImportRow {
     #[deserr(default)]
     description: Option<Description>,
     category: Category,
-    #[schema(value_type = Money)]
+    #[schema(value_type = PriceForm)]
     price: Price,
     #[deserr(default)]
     attributes: Option<Attributes>,

@@ -28,7 +28,7 @@ use crate::store::{CatalogOrder, Consistency, Store, Summary};
 pub(super) struct ListQuery {
     /// Of this category alone, spelled as it is.
     #[deserr(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 100, pattern = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]+$")]
     category: Option<Category>,
     /// Only what can be bought now; needs a category, and is sorted by name.
     #[deserr(default)]
@@ -165,6 +165,7 @@ pub(super) enum ProductList {
 pub(super) struct ProductPage {
     data: Vec<ProductSummary>,
     /// Send it as `cursor` for the next page; null on the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
