@@ -17,7 +17,11 @@ pub fn json(data: &[u8]) {
     match &read {
         Ok(value) => {
             assert_eq!(serde_json::from_slice::<Value>(data).unwrap(), *value);
-            assert_eq!(from_json::<Value>(value.to_string().as_bytes()).as_ref(), Ok(value));
+            let again = from_json::<Value>(value.to_string().as_bytes());
+            assert!(
+                again.as_ref() == Ok(value) || fractional(value),
+                "{value} is not {again:?}"
+            );
             twice(value);
         }
         Err(errors) => assert!(!errors.clone().into_vec().is_empty(), "refused for nothing"),
@@ -33,6 +37,17 @@ pub fn json(data: &[u8]) {
             "a card's number was taken"
         );
         assert!(!format!("{token:?}").contains(token.expose()) || "PaymentToken(..)".contains(token.expose()));
+    }
+}
+
+/// Whether some number in it is none that is whole: written and read again, such a one may be off by its last
+/// bit, and no field takes any.
+fn fractional(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(fractional),
+        Value::Object(members) => members.values().any(fractional),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
