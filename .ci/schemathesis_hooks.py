@@ -8,6 +8,7 @@ import schemathesis
 from schemathesis import GenerationMode
 
 CURRENCY, COUNTRY = "USD", "DE"
+STOCK = 1_000_000_000
 # A product that there is, with enough in stock for all that is bought here.
 PRODUCT = os.environ["PRODUCT"]
 
@@ -45,9 +46,9 @@ def body(value):
     # one line, which has its limit.
     for line in list(named(value, "product_id"))[:1]:
         line["product_id"] = PRODUCT
-    # A change of nothing is none.
+    # A change of nothing is none, and stock has a limit.
     for change in named(value, "delta"):
-        change["delta"] = change["delta"] or 1
+        change["delta"] = max(-STOCK, min(STOCK, whole(change["delta"]))) or 1
     return whole(value)
 
 
