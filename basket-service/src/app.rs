@@ -121,7 +121,7 @@ impl Application {
             },
         };
         Ok(Self {
-            server: Server::listen(common, &outgoing, routes)?,
+            server: Server::listen(common, &outgoing, routes, &stop)?,
             queue,
             settlement: Settlement {
                 store: store.clone(),
@@ -160,7 +160,7 @@ impl Application {
         let mut tasks = Tasks::new(self.stop.clone());
         let consumed = CancellationToken::new();
         let leaning = consumed.clone().cancelled_owned();
-        self.server.run(&mut tasks, self.stop.clone(), leaning);
+        self.server.run(&mut tasks, leaning);
         let (queue, settlement, stop) = (self.queue, self.settlement, self.stop.clone());
         tasks.spawn("the consumer of answers", async move {
             let handle = move |delivery| {

@@ -108,7 +108,7 @@ impl Application {
             },
         };
         Ok(Self {
-            server: Server::listen(&settings.common, outgoing, routes)?,
+            server: Server::listen(&settings.common, outgoing, routes, &stop)?,
             fulfilment,
             intake,
             queue,
@@ -146,7 +146,7 @@ impl Application {
                 fulfilment.drain().await;
             }
         };
-        self.server.run(&mut tasks, stop.clone(), leaning);
+        self.server.run(&mut tasks, leaning);
         tasks.spawn("intake", {
             let (intake, stop, consumed) = (self.intake, stop.clone(), consumed.clone());
             let take = move |delivery| {

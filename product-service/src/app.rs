@@ -77,12 +77,13 @@ impl Application {
                     .configure(http::configure);
             },
         };
+        let stop = CancellationToken::new();
         Ok(Self {
-            server: Server::listen(common, &outgoing, routes)?,
+            server: Server::listen(common, &outgoing, routes, &stop)?,
             sweeper: Sweeper::new(store, relay),
             sweep_every: Duration::from_millis(settings.sweep_every_ms),
             drain: Duration::from_secs(common.shutdown_s),
-            stop: CancellationToken::new(),
+            stop,
         })
     }
 
@@ -107,8 +108,7 @@ impl Application {
         let (port, stop) = (self.server.port(), self.stop);
         let mut tasks = Tasks::new(stop.clone());
         let swept = CancellationToken::new();
-        self.server
-            .run(&mut tasks, stop.clone(), swept.clone().cancelled_owned());
+        self.server.run(&mut tasks, swept.clone().cancelled_owned());
         tasks.spawn("the sweeper", async move {
             self.sweeper.run(self.sweep_every, stop).await;
             swept.cancel();

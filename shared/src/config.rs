@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, ValueEnum};
@@ -19,6 +20,17 @@ pub struct CommonSettings {
     /// Address to listen on; port 0 picks a free one.
     #[arg(long, env = "BIND", default_value = "127.0.0.1:8080")]
     pub bind: SocketAddr,
+    /// Serve on the listening socket that standard input is, in place of `BIND`: whoever started this holds it, and hands it to
+    /// the next process too, so that nobody is refused in between. systemd calls it `StandardInput=socket`.
+    #[arg(long, env = "BIND_STDIN", default_value_t = false, action = clap::ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new())]
+    pub bind_stdin: bool,
+    /// The datagram socket that is told when requests can come, as systemd does for `Type=notify`.
+    #[arg(long, env = "NOTIFY_SOCKET")]
+    pub notify_socket: Option<PathBuf>,
+    /// Milliseconds of a stop in which those who hold connections may let go of them: longer than the gateway keeps an idle
+    /// one (4 s), so that no request meets one that is being closed. Within `SHUTDOWN_S`.
+    #[arg(long, env = "LINGER_MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub linger_ms: u64,
     /// Threads that serve requests; default: one for each core.
     #[arg(long, env = "WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,

@@ -13,9 +13,11 @@ use actix_web::{HttpResponse, ResponseError, web};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::problem::Problem;
+use crate::run::Leave;
 
 type Probe = dyn Fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync;
 
@@ -24,6 +26,7 @@ type Probe = dyn Fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>
 pub struct Readiness {
     probe: Arc<Probe>,
     last: Arc<Mutex<Option<Checked>>>,
+    leaving: CancellationToken,
 }
 
 struct Checked {
@@ -43,10 +46,24 @@ impl Readiness {
         Self {
             probe: Arc::new(move || Box::pin(probe())),
             last: Arc::default(),
+            leaving: CancellationToken::new(),
         }
     }
 
+    /// Not ready from `stop` on, so that whoever balances in front sends nothing new; unless others serve on
+    /// the same socket, who are.
+    #[must_use]
+    pub fn until(mut self, stop: &CancellationToken, leave: &Leave) -> Self {
+        if !leave.shared {
+            self.leaving = stop.clone();
+        }
+        self
+    }
+
     async fn check(&self) -> Result<(), String> {
+        if self.leaving.is_cancelled() {
+            return Err("stopping".to_owned());
+        }
         let mut last = self.last.lock().await;
         if let Some(checked) = last.as_ref().filter(|checked| checked.at.elapsed() < FRESH) {
             return checked.outcome.clone();

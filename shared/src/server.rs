@@ -1,7 +1,6 @@
 //! The HTTP server of every service: its limits, what all routes share, and its part in a stop. The
 //! routes, and what their handlers work with, are the service's own.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -19,7 +18,7 @@ use crate::config::CommonSettings;
 use crate::docs::Docs;
 use crate::health::Readiness;
 use crate::outgoing::Outgoing;
-use crate::run::{self, Tasks};
+use crate::run::{self, Leave, Tasks};
 use crate::web::{Edge, ServerSpan};
 
 /// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
@@ -48,25 +47,37 @@ pub struct Routes<C> {
 pub struct Server {
     port: u16,
     server: dev::Server,
-    drain: Duration,
+    settings: CommonSettings,
+    leave: Leave,
+    stop: CancellationToken,
 }
 
 impl Server {
-    /// Listens on `BIND`.
+    /// Listens on `BIND`, or on the socket that it was handed, until `stop`.
     ///
     /// # Errors
     /// The address is taken, or the contract cannot be written down.
-    pub fn listen<C>(common: &CommonSettings, outgoing: &Outgoing, routes: Routes<C>) -> anyhow::Result<Self>
+    pub fn listen<C>(
+        common: &CommonSettings,
+        outgoing: &Outgoing,
+        routes: Routes<C>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self>
     where
         C: Fn(&mut ServiceConfig<'_>) + Clone + Send + 'static,
     {
-        let listener =
-            TcpListener::bind(common.bind).with_context(|| format!("BIND: cannot listen on {}", common.bind))?;
+        let (listener, leave) = (run::listen(common)?, Leave::new(common));
         let port = listener.local_addr()?.port();
-        let edge = web::Data::new(Edge::new(&routes.api, routes.keyed, common.expose_capacity));
+        let edge = web::Data::new(Edge::new(
+            &routes.api,
+            routes.keyed,
+            common.expose_capacity,
+            stop.clone(),
+        ));
         let docs = web::Data::new(Docs::new(&routes.api).context("the contract")?);
         let verifier = web::Data::new(Verifier::new(common.auth.clone(), outgoing.http.clone()));
-        let (readiness, configure) = (web::Data::new(routes.readiness), routes.configure);
+        let readiness = web::Data::new(routes.readiness.until(stop, &leave));
+        let (configure, connections) = (routes.configure, leave.connections.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(edge.clone())
@@ -89,6 +100,7 @@ impl Server {
         };
         let drain = Duration::from_secs(common.shutdown_s);
         let server = server
+            .on_connect(move |_, connection| connections.hold(connection))
             .disable_signals()
             .client_request_timeout(REQUEST_HEAD)
             .keep_alive(KEEP_ALIVE)
@@ -97,7 +109,13 @@ impl Server {
             .shutdown_timeout((drain + run::MARGIN).as_secs())
             .listen(listener)?
             .run();
-        Ok(Self { port, server, drain })
+        Ok(Self {
+            port,
+            server,
+            settings: common.clone(),
+            leave,
+            stop: stop.clone(),
+        })
     }
 
     /// Where it listens.
@@ -106,13 +124,21 @@ impl Server {
         self.port
     }
 
-    /// Answers until `stop`; then nobody new comes in, and when `leaning` is over, which other work does
+    /// Answers until it is told to stop; then it is left as [`run::stop_server`] says, and when `leaning` is over, which other work does
     /// whose connections the server's threads may have opened, requests under way have what is left of
     /// `SHUTDOWN_S`. Requests that take longer are cut, which is a failure of this task.
-    pub fn run(self, tasks: &mut Tasks, stop: CancellationToken, leaning: impl Future<Output = ()> + Send + 'static) {
-        let Self { mut server, drain, .. } = self;
+    pub fn run(self, tasks: &mut Tasks, leaning: impl Future<Output = ()> + Send + 'static) {
+        let Self {
+            mut server,
+            settings,
+            leave,
+            stop,
+            ..
+        } = self;
+        let drain = Duration::from_secs(settings.shutdown_s);
         let handle = server.handle();
         tasks.spawn("the HTTP server", async move {
+            run::tell_ready(&settings);
             tokio::select! {
                 ended = &mut server => return ended.context("serve"),
                 () = stop.cancelled() => {}
@@ -120,7 +146,7 @@ impl Server {
             // It is the server itself that hears of its stop: dropped here, it would leave its threads alone with
             // their requests, which the end of the process cuts.
             tokio::select! {
-                stopped = run::stop_server(handle, leaning, Instant::now() + drain) => stopped,
+                stopped = run::stop_server(handle, leaning, leave, Instant::now() + drain) => stopped,
                 ended = &mut server => ended.context("serve"),
             }
         });

@@ -8,11 +8,12 @@ use std::time::Instant;
 use actix_web::body::{self, BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
+use tokio_util::sync::CancellationToken;
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_actix_web::RootSpanBuilder;
@@ -32,13 +33,14 @@ pub struct Edge {
     keyed: &'static [&'static str],
     /// Paths of the contract with their methods, for 405.
     methods: Vec<(ResourceDef, String)>,
+    stop: CancellationToken,
 }
 
 impl Edge {
     /// `keyed` names the POST routes that take an `Idempotency-Key`, as they are registered; `api` is
-    /// the service's whole contract.
+    /// the service's whole contract. Once `stop` is cancelled every answer is the last of its connection.
     #[must_use]
-    pub fn new(api: &OpenApi, keyed: &'static [&'static str], expose_capacity: bool) -> Self {
+    pub fn new(api: &OpenApi, keyed: &'static [&'static str], expose_capacity: bool, stop: CancellationToken) -> Self {
         let mut methods = BTreeMap::new();
         for (path, item) in &api.paths.paths {
             let has = [
@@ -59,6 +61,7 @@ impl Edge {
             expose_capacity,
             keyed,
             methods,
+            stop,
         }
     }
 
@@ -160,6 +163,12 @@ pub async fn around(
     let span = Span::current();
     span.record("aws.dynamodb.milli_rcu", consumed.milli_rcu);
     span.record("aws.dynamodb.milli_wcu", consumed.milli_wcu);
+    if edge.as_ref().is_some_and(|e| e.stop.is_cancelled()) {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
     if edge.is_some_and(|e| e.expose_capacity) {
         let figures = [
             ("x-consumed-rcu", units(consumed.milli_rcu)),

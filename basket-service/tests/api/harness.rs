@@ -148,6 +148,7 @@ impl Shop {
             "--workers=2".to_owned(),
             "--expose-capacity=true".to_owned(),
             "--shutdown-s=5".to_owned(),
+            "--linger-ms=0".to_owned(),
             "--cursor-keys=a-key-of-tests-that-has-32-letters-or-more".to_owned(),
             "--shop-currency=USD".to_owned(),
             format!("--event-bus={}", of("EVENT_BUS")),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -59,7 +60,12 @@ pub(crate) async fn start(
         .arg(&file)
         // Two instances on one machine would otherwise take each other for the same one, restarted.
         .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]);
-    Process::spawn(Part::Gateway, &mut command, &folder.log(Part::Gateway.name()))
+    Process::spawn(
+        Part::Gateway,
+        &mut command,
+        Stdio::null(),
+        &folder.log(Part::Gateway.name()),
+    )
 }
 
 /// Where the gateway is, and where the services are that it leads to.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use reqwest::header::CONNECTION;
 use tokio::time::{Instant, sleep};
 
 /// How often a condition that is waited for is looked at.
@@ -58,7 +59,13 @@ pub async fn wait_for_success(
     let deadline = Instant::now() + within;
     loop {
         ended()?;
-        let last = match http.get(url).timeout(Duration::from_secs(2)).send().await {
+        let last = match http
+            .get(url)
+            .header(CONNECTION, "close")
+            .timeout(Duration::from_secs(2))
+            .send()
+            .await
+        {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => answer.status().to_string(),
             Err(error) if error.is_timeout() => "no answer".to_owned(),

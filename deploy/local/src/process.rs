@@ -24,11 +24,11 @@ impl Process {
     /// Starts `command` with everything that it says at the end of `log`.
     ///
     /// It gets a process group of its own: a terminal's Ctrl-C goes to the supervisor, which stops things in order.
-    pub(crate) fn spawn(part: Part, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(part: Part, command: &mut Command, stdin: Stdio, log: &Path) -> anyhow::Result<Self> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0)

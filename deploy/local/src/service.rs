@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -28,12 +31,21 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) own: &'a BTreeMap<String, String>,
 }
 
+/// By which a service's requests come in.
+pub(crate) struct Door {
+    /// On which it is to serve.
+    pub(crate) socket: TcpListener,
+    /// Where it says that it does.
+    pub(crate) told: Option<PathBuf>,
+}
+
 /// Starts a service; it is up when it says so at `/readyz`.
 pub(crate) fn start(
     part: Part,
     binaries: &Path,
     folder: &Folder,
     surroundings: &Surroundings<'_>,
+    door: Door,
 ) -> anyhow::Result<Process> {
     let binary = binaries.join(part.name());
     ensure!(
@@ -43,7 +55,11 @@ pub(crate) fn start(
     );
     let mut command = Command::new(binary);
     command.env_clear().envs(inherited()).envs(surroundings.settings(part));
-    Process::spawn(part, &mut command, &folder.log(part.name()))
+    if let Some(told) = door.told {
+        command.env("NOTIFY_SOCKET", told);
+    }
+    let socket = Stdio::from(OwnedFd::from(door.socket));
+    Process::spawn(part, &mut command, socket, &folder.log(part.name()))
 }
 
 /// What a process needs of any machine, and where the person at it wants spans to go.
@@ -75,6 +91,8 @@ impl Surroundings<'_> {
     fn common(&self, part: Part) -> BTreeMap<String, String> {
         let stated = [
             ("BIND", format!("127.0.0.1:{}", self.ports.of(part))),
+            // The socket is the supervisor's, so that the next process can have it too.
+            ("BIND_STDIN", "true".to_owned()),
             ("SHUTDOWN_S", DRAINS_WITHIN_S.to_string()),
             ("LOG_FORMAT", "text".to_owned()),
             ("SHOP_CURRENCY", "USD".to_owned()),

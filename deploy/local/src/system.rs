@@ -4,6 +4,8 @@ mod bring_up;
 mod steps;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -12,7 +14,9 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, select_all};
 use rustix::process::Signal;
+use tokio::net::UnixDatagram;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::console::say;
 use crate::deployment::Deployment;
@@ -23,7 +27,7 @@ use crate::payment_sandbox::PaymentSandbox;
 use crate::ports::{Ports, Wishes};
 use crate::process::Process;
 use crate::processes::Identity;
-use crate::service::{self, Surroundings};
+use crate::service::{self, Door, Surroundings};
 use crate::tables::Tables;
 use crate::users::User;
 use crate::{edge, loopback, users};
@@ -75,6 +79,8 @@ pub struct System {
     payments: Option<PaymentSandbox>,
     deployment: Option<Deployment>,
     processes: BTreeMap<Part, Process>,
+    /// On which the services listen, for as long as they run.
+    sockets: BTreeMap<Part, TcpListener>,
     mail: Option<JoinHandle<()>>,
 }
 
@@ -117,6 +123,7 @@ impl System {
             payments: None,
             deployment: None,
             processes: BTreeMap::new(),
+            sockets: BTreeMap::new(),
             mail: None,
         })
     }
@@ -179,6 +186,8 @@ impl System {
     /// When it does not run, or is no process of its own.
     pub async fn kill(&mut self, part: Part) -> anyhow::Result<()> {
         self.forget(part)?;
+        // Whoever comes now is refused, as by a machine on which nobody listens.
+        self.sockets.remove(&part);
         if part == Part::Ministack {
             return self.ministack.take().context("ministack does not run")?.kill().await;
         }
@@ -202,6 +211,31 @@ impl System {
                 self.wait_for(part).await
             }
             Part::Tables | Part::Payments => bail!("{part} runs as long as the system does"),
+        }
+    }
+
+    /// Puts a new process in the place of a service without a request lost: it is started beside the one before, on the same
+    /// socket; once it serves, that one is asked to stop, finishes what it has, and is waited for.
+    ///
+    /// # Errors
+    ///
+    /// When the new one does not come up, and the one before goes on; or when that one does not stop well.
+    pub async fn replace(&mut self, part: Part) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let told = folder.path().join("ready");
+        let ready = UnixDatagram::bind(&told)?;
+        let mut next = self.new_process(part, Some(told))?;
+        let mut said = [0; 64];
+        tokio::select! {
+            ended = next.ended() => bail!("the new {part} ended ({})", ended?),
+            heard = timeout(READY_WITHIN, ready.recv(&mut said)) => {
+                heard.with_context(|| format!("the new {part} did not come up"))??;
+            }
+        }
+        self.note(part, next.identity().clone())?;
+        match self.processes.insert(part, next) {
+            Some(before) => before.stop(service::STOPS_WITHIN).await,
+            None => Ok(()),
         }
     }
 
@@ -250,6 +284,7 @@ impl System {
         let ((part, status), _, others) = select_all(ends).await;
         drop(others);
         self.processes.remove(&part);
+        self.sockets.remove(&part);
         if part == Part::Ministack {
             self.ministack = None;
         }
@@ -309,16 +344,30 @@ impl System {
     }
 
     fn spawn_service(&mut self, part: Part) -> anyhow::Result<()> {
+        let process = self.new_process(part, None)?;
+        self.note(part, process.identity().clone())?;
+        self.processes.insert(part, process);
+        Ok(())
+    }
+
+    fn new_process(&mut self, part: Part, told: Option<PathBuf>) -> anyhow::Result<Process> {
+        let socket = match self.sockets.entry(part) {
+            Entry::Occupied(held) => held.get().try_clone()?,
+            Entry::Vacant(place) => {
+                let port = self.ports.of(part);
+                let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+                let socket = socket.with_context(|| format!("{part} cannot listen on port {port}"))?;
+                place.insert(socket).try_clone()?
+            }
+        };
         let surroundings = Surroundings {
             deployment: self.deployment()?,
             ports: &self.ports,
             secrets: &self.secrets,
             own: &self.options.settings,
         };
-        let process = service::start(part, &self.options.binaries, self.folder(), &surroundings)?;
-        self.note(part, process.identity().clone())?;
-        self.processes.insert(part, process);
-        Ok(())
+        let door = Door { socket, told };
+        service::start(part, &self.options.binaries, self.folder(), &surroundings, door)
     }
 
     async fn start_gateway(&mut self) -> anyhow::Result<()> {

@@ -72,6 +72,20 @@ async fn a_replica_that_is_gone_costs_no_read() {
     }
 }
 
+/// It could not be sent to the one that is gone: so it can be to the other, though nobody may send it twice.
+#[tokio::test]
+async fn a_replica_that_is_gone_costs_no_write() {
+    let going = Upstream::start("products");
+    let edge = edge_with(&going).await;
+    going.stop().await;
+    let token = Issuer::shared().merchant();
+    for _ in 0..20 {
+        let answer = edge.post("/v1/products").bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    assert_eq!(edge.products.seen().len(), 20);
+}
+
 #[tokio::test]
 async fn what_a_busy_service_cannot_take_is_refused_at_once() {
     let edge = Edge::start_changed(|text| text.replace("max_requests: 1024", "max_requests: 2")).await;

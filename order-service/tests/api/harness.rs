@@ -134,6 +134,7 @@ impl Shop {
             ("BIND", "127.0.0.1:0".to_owned()),
             ("WORKERS", "1".to_owned()),
             ("SHUTDOWN_S", "5".to_owned()),
+            ("LINGER_MS", "0".to_owned()),
             ("EXPOSE_CAPACITY", "true".to_owned()),
             ("CURSOR_KEYS", "a-cursor-key-of-thirty-two-letters".to_owned()),
             ("SHOP_CURRENCY", "USD".to_owned()),

@@ -111,6 +111,7 @@ impl Shop {
             "--workers=2".to_owned(),
             "--expose-capacity=true".to_owned(),
             "--shutdown-s=5".to_owned(),
+            "--linger-ms=0".to_owned(),
             "--cursor-keys=a-key-of-tests-that-has-32-letters-or-more".to_owned(),
             "--shop-currency=USD".to_owned(),
             "--sweep-every-ms=100".to_owned(),

@@ -12,6 +12,7 @@ use shared::body::{FieldErrors, Json, MAX_BODY_BYTES};
 use shared::ids::ProductId;
 use shared::problem::Problem;
 use shared::web::{Edge, ServerSpan};
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa::OpenApi;
 
@@ -48,7 +49,7 @@ fn start() -> String {
     super::telemetry();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let edge = web::Data::new(Edge::new(&Api::openapi(), &["/keyed"], true));
+    let edge = web::Data::new(Edge::new(&Api::openapi(), &["/keyed"], true, CancellationToken::new()));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(edge.clone())

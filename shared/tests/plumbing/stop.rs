@@ -1,13 +1,16 @@
 //! Stopping in order, and in time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use shared::outgoing::Outgoing;
-use shared::run::stop_server;
+use shared::run::{Connections, Leave, stop_server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What a stop may take.
@@ -42,12 +45,22 @@ async fn busy(go: &CancellationToken) -> (ServerHandle, JoinHandle<bool>) {
     (handle, asking)
 }
 
+fn at_once() -> Leave {
+    Leave {
+        connections: Connections::default(),
+        linger: Duration::ZERO,
+        shared: false,
+    }
+}
+
 #[tokio::test]
 async fn a_server_finishes_its_requests_while_others_finish_theirs() {
     let go = CancellationToken::new();
     let (server, asking) = busy(&go).await;
     let leaning = async { go.cancel() };
-    stop_server(server, leaning, Instant::now() + WITHIN).await.unwrap();
+    stop_server(server, leaning, at_once(), Instant::now() + WITHIN)
+        .await
+        .unwrap();
     assert!(asking.await.unwrap());
 }
 
@@ -56,9 +69,52 @@ async fn the_server_and_what_leans_on_it_have_one_deadline_and_not_each_its_own(
     let (server, asking) = busy(&CancellationToken::new()).await;
     let began = Instant::now();
     let deadline = began + WITHIN;
-    stop_server(server, tokio::time::sleep_until(deadline), deadline)
+    stop_server(server, tokio::time::sleep_until(deadline), at_once(), deadline)
         .await
         .unwrap_err();
     assert!(began.elapsed() < 2 * WITHIN, "{:?}", began.elapsed());
     asking.abort();
+}
+
+/// A server that counts its connections, and a client that holds one.
+async fn held(leave: &Leave) -> (ServerHandle, TcpStream, SocketAddr) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = leave.connections.clone();
+    let server = HttpServer::new(|| App::new().default_service(web::to(HttpResponse::Ok)))
+        .on_connect(move |_, connection| connections.hold(connection))
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    let mut client = TcpStream::connect(address).await.unwrap();
+    ask(&mut client).await;
+    (handle, client, address)
+}
+
+async fn ask(client: &mut TcpStream) {
+    client.write_all(b"GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1024];
+    let read = timeout(WITHIN, client.read(&mut answer)).await.unwrap().unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{read} bytes");
+}
+
+#[tokio::test]
+async fn whoever_holds_a_connection_is_served_by_it_until_they_let_go() {
+    let leave = Leave {
+        linger: 4 * WITHIN,
+        ..at_once()
+    };
+    let (server, mut client, address) = held(&leave).await;
+    let stop = stop_server(server, std::future::ready(()), leave, Instant::now() + 8 * WITHIN);
+    let stopping = tokio::spawn(stop);
+    ask(&mut client).await;
+    // Its address is its own: who does not know yet that it stops is let in.
+    ask(&mut TcpStream::connect(address).await.unwrap()).await;
+    assert!(!stopping.is_finished());
+    drop(client);
+    timeout(WITHIN, stopping).await.unwrap().unwrap().unwrap();
 }

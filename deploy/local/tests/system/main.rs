@@ -21,6 +21,7 @@ mod privilege;
 mod reconcile;
 mod refusals;
 mod restart;
+mod rolling;
 mod secrecy;
 mod tour;
 mod traces;
