@@ -1,14 +1,44 @@
 //! Ports and plain HTTP on 127.0.0.1, where everything of a local system listens.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use reqwest::header::CONNECTION;
 use tokio::time::{Instant, sleep};
 
 /// How often a condition that is waited for is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Where ports are looked for: below those that systems give to outgoing connections (from 32768 on Linux, 49152 elsewhere),
+/// of which one could take a part's port while that part is being started again.
+const PORTS: Range<u16> = 10_000..32_768;
+const TRIES: usize = 1_000;
+
+/// A listener on a port that nobody had, and that this process has not been given before: it may be closed, and opened again
+/// later by what the port is for.
+///
+/// # Errors
+///
+/// When none is found.
+pub(crate) fn listen_anywhere() -> anyhow::Result<TcpListener> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..TRIES {
+        let port = rand::random_range(PORTS);
+        if given.contains(&port) {
+            continue;
+        }
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            given.insert(port);
+            return Ok(listener);
+        }
+    }
+    bail!("no free port between {} and {}", PORTS.start, PORTS.end)
+}
 
 /// A port that nobody listens on at the moment.
 ///
@@ -18,8 +48,7 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 ///
 /// When the machine has none left.
 pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
+    Ok(listen_anywhere()?.local_addr()?.port())
 }
 
 /// Whether a server could listen on `port` now.

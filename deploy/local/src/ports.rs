@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, bail};
 
+use crate::loopback::listen_anywhere;
 use crate::part::Part;
 
 /// Envoy's own port, for its operator.
@@ -91,7 +92,8 @@ enum Wish {
 fn hold(wish: Wish, who: &str, option: &str) -> anyhow::Result<TcpListener> {
     let on = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     match wish {
-        Wish::Rather(port) => on(port).or_else(|_| on(0)).context("no free port is left"),
+        Wish::This(0) => listen_anywhere(),
+        Wish::Rather(port) => on(port).or_else(|_| listen_anywhere()),
         Wish::This(port) => match on(port) {
             Ok(listener) => Ok(listener),
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(

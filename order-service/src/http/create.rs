@@ -33,7 +33,7 @@ use crate::store::Created;
 #[deserr(deny_unknown_fields, error = FieldErrors)]
 pub(crate) struct OrderRequest {
     /// `me` or one's own subject; merchants can order for anybody.
-    #[schema(value_type = String, example = "me")]
+    #[schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$", example = "me")]
     customer_id: CustomerId,
     /// What is bought, 1 to 99 distinct products; the same product twice is one line.
     #[schema(min_items = 1, max_items = 99)]
