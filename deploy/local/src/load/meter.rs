@@ -18,7 +18,7 @@ pub(super) enum Step {
     Add,
     ReadBasket,
     CheckOut,
-    /// May be held by the server until there is something to tell.
+    /// May be held by the server until there is something to tell; 404 before the order has been taken in.
     Await,
     ReadOrder,
 }
@@ -75,7 +75,7 @@ impl Meter {
             if status.is_server_error() {
                 measured.failed += 1;
                 *counts.failures.entry(what()).or_default() += 1;
-            } else if status.is_client_error() {
+            } else if status.is_client_error() && !(step == Step::Await && status == StatusCode::NOT_FOUND) {
                 measured.refused += 1;
                 *counts.refusals.entry(what()).or_default() += 1;
             }
@@ -137,18 +137,65 @@ impl Measured {
     }
 }
 
-/// To three digits, however long.
-#[expect(clippy::expect_used, reason = "three digits is a number of digits that there is")]
+/// To three digits, from a microsecond to [`LONGEST`].
+#[expect(clippy::expect_used, reason = "the bounds are constants, and a test makes one")]
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("3 is between 0 and 5")
+    Histogram::new_with_bounds(1, micros(LONGEST), 3).expect("from 1 to more than twice that, and three digits")
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn record(into: &mut Histogram<u64>, took: Duration) {
-    let micros = u64::try_from(took.min(LONGEST).as_micros()).unwrap_or(u64::MAX);
-    into.saturating_record(micros);
+    into.saturating_record(micros(took));
 }
 
 pub(super) fn per_second(many: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     (many * 1_000).checked_div(millis).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_told_as_it_was_to_three_digits() {
+        let meter = Meter::default();
+        for millis in 1..=100 {
+            meter.answered(Step::Add, Duration::from_millis(millis), StatusCode::OK, "");
+        }
+        let counts = meter.counts();
+        let latencies = &counts.steps[&Step::Add].latencies;
+        let near = |quantile, wanted: u64| latencies.value_at_quantile(quantile).abs_diff(wanted) <= wanted / 500;
+        assert!(
+            near(0.5, 50_000) && near(0.99, 99_000) && near(1.0, 100_000),
+            "{latencies:?}"
+        );
+        meter.answered(Step::Add, Duration::from_secs(3_600), StatusCode::OK, "");
+        let longest = meter.counts().steps[&Step::Add].latencies.max();
+        assert!(longest.abs_diff(120_000_000) <= 120_000_000 / 500, "{longest}");
+    }
+
+    #[test]
+    fn what_is_refused_and_what_fails_is_counted_by_its_code() {
+        let meter = Meter::default();
+        let soon = Duration::from_millis(1);
+        meter.answered(Step::Add, soon, StatusCode::CONFLICT, "too_many_lines");
+        meter.answered(Step::CheckOut, soon, StatusCode::SERVICE_UNAVAILABLE, "busy");
+        meter.answered(Step::Await, soon, StatusCode::NOT_FOUND, "not_found");
+        meter.unanswered(Step::Add, "no connection");
+        let counts = meter.counts();
+        assert_eq!(
+            counts.refusals,
+            BTreeMap::from([("add a line: 409 too_many_lines".to_owned(), 1)])
+        );
+        let failures = ["add a line: no connection", "check out: 503 busy"].map(|what| (what.to_owned(), 1));
+        assert_eq!(counts.failures, BTreeMap::from(failures));
+        assert_eq!(
+            (counts.steps[&Step::Add].refused, counts.steps[&Step::Add].failed),
+            (1, 1)
+        );
+    }
 }
