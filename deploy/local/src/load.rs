@@ -9,6 +9,7 @@
 //! rate at the most, all users together.
 
 mod meter;
+mod pass;
 mod report;
 mod shop;
 mod user;
@@ -24,18 +25,20 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::meter::Meter;
+use self::pass::{Pass, SignedIn};
 pub use self::report::{Report, StepReport};
 use self::shop::Shop;
 use self::user::User;
 use crate::console::say;
 use crate::dice::Dice;
 use crate::system::Progress;
-use crate::users;
 
 /// Between two lines of progress.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// Users made, and asked, at once.
 const SIGN_INS_AT_ONCE: usize = 4;
+/// Lists of orders read at once.
+const REVIEWS_AT_ONCE: usize = 16;
 
 /// What to do, and to what.
 #[derive(Clone, Debug)]
@@ -109,54 +112,34 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         say("time is over: holding each customer's orders against what they were told");
     }
     let mut report = Report::of(&options.url, many, took, &meter);
-    let mut reviews: Vec<_> = stream::iter(bought)
-        .map(|(user, receipts)| async move { user.review(receipts).await })
-        .buffer_unordered(many.clamp(1, 16))
-        .collect()
-        .await;
-    while let Some(review) = reviews.pop() {
+    let reviews = stream::iter(bought).map(|(user, receipts)| user.review(receipts));
+    let mut reviews = reviews.buffer_unordered(REVIEWS_AT_ONCE);
+    while let Some(review) = reviews.next().await {
         report.add(review);
     }
     Ok(report)
 }
 
 async fn users_of(options: &Options, shop: &Arc<Shop>, run: &str) -> anyhow::Result<Vec<User>> {
-    let user = |number: usize, token: String, name: Option<String>| {
-        let row = u64::try_from(number).unwrap_or(u64::MAX);
-        User::new(
-            Arc::clone(shop),
-            Dice::of(options.seed, "users", row),
-            token,
-            name,
-            format!("load-{run}-{number}"),
-        )
-    };
-    let users = match &options.users {
-        Users::Tokens(tokens) => {
-            let numbered = tokens.iter().enumerate();
-            numbered
-                .map(|(number, token)| user(number, token.clone(), None))
-                .collect()
-        }
+    let passes = match &options.users {
+        Users::Tokens(tokens) => tokens.iter().cloned().map(Pass::Token).collect(),
         Users::SignIn {
             cognito,
             client_id,
             names,
         } => {
-            let tokens = stream::iter(names).map(|name| async move {
-                let token = users::sign_in(cognito, client_id, name).await?;
-                anyhow::Ok((name, token))
-            });
-            let signed_in: Vec<_> = tokens.buffered(SIGN_INS_AT_ONCE).try_collect().await?;
-            let numbered = signed_in.into_iter().enumerate();
-            numbered
-                .map(|(number, (name, token))| user(number, token, Some(name.clone())))
-                .collect()
+            let passes = stream::iter(names).map(|name| SignedIn::at(cognito, client_id, name));
+            let passes = passes.buffered(SIGN_INS_AT_ONCE).map_ok(Pass::SignedIn);
+            passes.try_collect::<Vec<_>>().await?
         }
     };
-    let users: Vec<User> = users;
-    ensure!(!users.is_empty(), "there are no users");
-    Ok(users)
+    ensure!(!passes.is_empty(), "there are no users");
+    let user = |(number, pass): (usize, Pass)| {
+        let row = u64::try_from(number).unwrap_or(u64::MAX);
+        let dice = Dice::of(options.seed, "users", row);
+        User::new(Arc::clone(shop), dice, pass, format!("load-{run}-{number}"))
+    };
+    Ok(passes.into_iter().enumerate().map(user).collect())
 }
 
 async fn tell(meter: Arc<Meter>, began: Instant, over: CancellationToken) {

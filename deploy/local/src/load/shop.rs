@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::Options;
 use super::meter::{Meter, Step};
-use super::{Options, Users};
 
 /// Longer than the gateway holds an answer back.
 const TIME_OUT: Duration = Duration::from_secs(30);
@@ -24,7 +24,6 @@ pub(super) struct Shop {
     http: Client,
     goods: Vec<String>,
     pace: Option<Mutex<Interval>>,
-    pub(super) users: Users,
     pub(super) meter: Arc<Meter>,
     pub(super) pause: Duration,
     pub(super) payment_token: Option<String>,
@@ -60,7 +59,6 @@ impl Shop {
             url,
             goods: Vec::new(),
             pace,
-            users: options.users.clone(),
             meter,
             pause: options.pause,
             payment_token: options.payment_token.clone(),
@@ -143,7 +141,8 @@ impl Shop {
 
     async fn find_goods(&self) -> anyhow::Result<Vec<String>> {
         let mut goods = Vec::new();
-        let mut path = format!("products?limit={PAGE}&expand=availability");
+        let first = format!("products?limit={PAGE}&expand=availability");
+        let mut path = first.clone();
         loop {
             let answer = self.get(&path).send().await?;
             let status = answer.status();
@@ -157,11 +156,8 @@ impl Shop {
             let in_stock = |product: &&Value| product.pointer("/stock/in_stock") == Some(&Value::Bool(true));
             let id = |product: &Value| product.get("id")?.as_str().map(str::to_owned);
             goods.extend(products.iter().filter(in_stock).filter_map(id));
-            let next = page.get("next_cursor").and_then(Value::as_str);
-            match next {
-                Some(cursor) if goods.len() < GOODS => {
-                    path = format!("products?limit={PAGE}&expand=availability&cursor={cursor}");
-                }
+            match page.get("next_cursor").and_then(Value::as_str) {
+                Some(cursor) if goods.len() < GOODS => path = format!("{first}&cursor={cursor}"),
                 Some(_) | None => return Ok(goods),
             }
         }

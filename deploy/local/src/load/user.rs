@@ -8,11 +8,10 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::Users;
 use super::meter::Step;
+use super::pass::Pass;
 use super::shop::{Came, Shop};
 use crate::dice::Dice;
-use crate::users;
 
 /// Tries of a checkout that is turned away.
 const TRIES: u32 = 6;
@@ -24,17 +23,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Before an order that is not there yet, or not at its end, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// A local token lasts for an hour.
-const TOKEN_IS_OLD: Duration = Duration::from_secs(40 * 60);
 
 /// See the module.
 pub(super) struct User {
     shop: Arc<Shop>,
     dice: Dice,
-    token: String,
-    since: Instant,
-    /// Who signs in again; a given token has no name.
-    name: Option<String>,
+    pass: Pass,
     /// Begins the keys of this user's checkouts.
     key: String,
     /// The newest order before the first journey, or none; not known until there is something to buy.
@@ -92,13 +86,11 @@ enum Journey {
 const JOURNEYS: [(u64, Journey); 3] = [(5, Journey::Browse), (3, Journey::Fill), (2, Journey::Buy)];
 
 impl User {
-    pub(super) fn new(shop: Arc<Shop>, dice: Dice, token: String, name: Option<String>, key: String) -> Self {
+    pub(super) fn new(shop: Arc<Shop>, dice: Dice, pass: Pass, key: String) -> Self {
         Self {
             shop,
             dice,
-            token,
-            since: Instant::now(),
-            name,
+            pass,
             key,
             newest: None,
         }
@@ -115,7 +107,7 @@ impl User {
             .ok()
             .and_then(|ids| ids.first().cloned());
         while Instant::now() < until {
-            self.renew_token().await;
+            self.pass.renew().await;
             let buys = self.shop.payment_token.is_some();
             match self.dice.weighed(&JOURNEYS) {
                 Some(Journey::Buy) if buys => {
@@ -242,7 +234,11 @@ impl User {
         let mut seen = Value::Null;
         while Instant::now() < deadline {
             let request = self.shop.get(&format!("orders/{id}")).header("Prefer", "wait=20");
-            match self.shop.send(Step::Await, request.bearer_auth(&self.token)).await {
+            match self
+                .shop
+                .send(Step::Await, request.bearer_auth(self.pass.token()))
+                .await
+            {
                 Came::Fine(order) => {
                     let pending = order.get("status").and_then(Value::as_str) == Some("pending");
                     seen = order;
@@ -259,7 +255,7 @@ impl User {
 
     /// A request with this user's token, and the pause after it.
     async fn step(&mut self, step: Step, request: RequestBuilder) -> Came {
-        let came = self.shop.send(step, request.bearer_auth(&self.token)).await;
+        let came = self.shop.send(step, request.bearer_auth(self.pass.token())).await;
         if let Came::Later(Some(after)) = &came {
             sleep((*after).min(LONGEST_PAUSE)).await;
         }
@@ -270,20 +266,6 @@ impl User {
     async fn pause(&mut self) {
         let usual = u64::try_from(self.shop.pause.as_millis()).unwrap_or(u64::MAX);
         sleep(self.dice.milliseconds(usual / 2, usual.saturating_add(usual / 2))).await;
-    }
-
-    async fn renew_token(&mut self) {
-        let (Users::SignIn { cognito, client_id, .. }, Some(name)) = (&self.shop.users, &self.name) else {
-            return;
-        };
-        if self.since.elapsed() < TOKEN_IS_OLD {
-            return;
-        }
-        // The old one is good for a while; it is tried again before the next journey.
-        if let Ok(token) = users::sign_in(cognito, client_id, name).await {
-            self.token = token;
-            self.since = Instant::now();
-        }
     }
 
     /// This customer's orders, newest first, down to that one or so many. Not measured: no part of a journey.
@@ -312,7 +294,7 @@ impl User {
     async fn page(&self, path: &str) -> Result<Value, String> {
         let mut last = String::new();
         for _ in 0..TRIES {
-            let request = self.shop.get(path).bearer_auth(&self.token);
+            let request = self.shop.get(path).bearer_auth(self.pass.token());
             last = match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
                     return answer.json().await.map_err(|fault| fault.to_string());
