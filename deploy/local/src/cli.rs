@@ -11,6 +11,7 @@ mod trace;
 mod up;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use rustix::process::Signal;
+use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use self::dead_letters::Wanted;
@@ -212,6 +214,29 @@ fn tell(error: &anyhow::Error) {
     // Some errors of the SDK are several lines long.
     let line: Vec<_> = format!("{error:#}").lines().map(str::trim).map(str::to_owned).collect();
     say(format_args!("error: {}", line.join(" ")));
+}
+
+/// It could not be carried out, so it says nothing of what it was to find out.
+const NOT_CARRIED_OUT: u8 = 2;
+
+/// Tells what a run has to say for itself: success where it `holds`, 1 where not, 2 where it could not be carried out.
+fn concluded<R: Display + Serialize>(outcome: anyhow::Result<R>, holds: fn(&R) -> bool, json: bool) -> ExitCode {
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::from(NOT_CARRIED_OUT);
+        }
+    };
+    if json {
+        print(serde_json::to_string_pretty(&report).unwrap_or_default());
+    }
+    say(&report);
+    if holds(&report) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -10,14 +10,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::chaos::{self, Options, Report, Scene};
-use crate::console::{print, say};
+use crate::console::say;
 use crate::instance::Folder;
 use crate::system::Progress;
-
-/// An invariant is broken.
-const BROKEN: u8 = 1;
-/// It could not be carried out, and says nothing about the invariants.
-const NOT_CARRIED_OUT: u8 = 2;
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -53,23 +48,8 @@ pub(super) struct Chaos {
 
 pub(super) async fn chaos(data: Option<Folder>, asked: Chaos) -> ExitCode {
     let json = asked.json;
-    match carry_out(data, asked).await {
-        Ok(report) => {
-            if json {
-                print(serde_json::to_string_pretty(&report).unwrap_or_default());
-            }
-            say(&report);
-            if report.holds() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(BROKEN)
-            }
-        }
-        Err(error) => {
-            super::tell(&error.context("the run could not be carried out"));
-            ExitCode::from(NOT_CARRIED_OUT)
-        }
-    }
+    let outcome = carry_out(data, asked).await;
+    super::concluded(outcome.context("the run could not be carried out"), Report::holds, json)
 }
 
 async fn carry_out(data: Option<Folder>, asked: Chaos) -> anyhow::Result<Report> {

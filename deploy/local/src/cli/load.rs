@@ -9,17 +9,11 @@ use clap::Args;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use crate::console::{print, say};
 use crate::instance::Folder;
 use crate::load::{self, Options, Report, Users};
 use crate::part::Part;
 use crate::system::Progress;
 use crate::users;
-
-/// Something failed, or an order is wrong.
-const FAILED: u8 = 1;
-/// It could not be carried out.
-const NOT_CARRIED_OUT: u8 = 2;
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -65,23 +59,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Success where nothing failed, 1 where something did, 2 where it could not be carried out.
 pub(super) async fn run(folder: &Folder, asked: Load) -> ExitCode {
     let json = asked.json;
-    match carry_out(folder, asked).await {
-        Ok(report) => {
-            if json {
-                print(serde_json::to_string_pretty(&report).unwrap_or_default());
-            }
-            say(&report);
-            if report.holds() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(FAILED)
-            }
-        }
-        Err(error) => {
-            super::tell(&error);
-            ExitCode::from(NOT_CARRIED_OUT)
-        }
-    }
+    super::concluded(carry_out(folder, asked).await, Report::holds, json)
 }
 
 async fn carry_out(folder: &Folder, asked: Load) -> anyhow::Result<Report> {

@@ -9,16 +9,13 @@ use crate::instance::Folder;
 use crate::part::Part;
 use crate::reconcile::{self, Line};
 
-/// Nothing could be said for certain.
-const NOT_COMPLETED: u8 = 2;
-
 /// Success where all is clean, 1 where something differs, 2 where it could not be completed.
 pub(super) async fn run(folder: &Folder) -> ExitCode {
     match reconciled(folder).await {
         Ok(code) => code,
         Err(error) => {
             super::tell(&error);
-            ExitCode::from(NOT_COMPLETED)
+            ExitCode::from(super::NOT_CARRIED_OUT)
         }
     }
 }
@@ -38,7 +35,7 @@ async fn reconciled(folder: &Folder) -> anyhow::Result<ExitCode> {
     });
     let report = report.await.context("reconciliation")?;
     Ok(if !report.summary.complete {
-        ExitCode::from(NOT_COMPLETED)
+        ExitCode::from(super::NOT_CARRIED_OUT)
     } else if report.is_clean() {
         ExitCode::SUCCESS
     } else {
