@@ -1,7 +1,8 @@
 //! One order is one trace: from the gateway over basket, bus, queue, order, product and payment, and back to the basket,
 //! as an OTLP collector sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::iter::successors;
 
 use deploy_local::collector::{self, Collector, Span};
 use deploy_local::system::Catalog;
@@ -16,12 +17,12 @@ use crate::harness::{self, SOON, http, until};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT: &str = "00f067aa0ba902b7";
 
-/// A hop of the trace: whose span it is, what tells it from the others of that service, and the hop that caused it,
-/// at whatever distance.
+/// A hop of the trace: whose span it is, what tells it from the others of that service (the payment provider's port may),
+/// and the hop that caused it, at whatever distance.
 struct Hop {
     name: &'static str,
     service: &'static str,
-    is: fn(&Span) -> bool,
+    is: fn(&Span, &str) -> bool,
     caused_by: Option<&'static str>,
 }
 
@@ -29,63 +30,58 @@ const HOPS: [Hop; 9] = [
     Hop {
         name: "gateway",
         service: "gateway",
-        is: |span| span.parent_id.as_deref() == Some(CLIENT),
+        is: |span, _| span.parent_id.as_deref() == Some(CLIENT),
         caused_by: None,
     },
     Hop {
         name: "checkout",
         service: "basket-service",
-        is: |span| span.name.starts_with("POST ") && span.name.ends_with("/checkout"),
+        is: |span, _| span.name.starts_with("POST ") && span.name.ends_with("/checkout"),
         caused_by: Some("gateway"),
     },
     Hop {
         name: "prices",
         service: "product-service",
-        is: |span| span.name == "GET /v1/products",
+        is: |span, _| span.name == "GET /v1/products",
         caused_by: Some("checkout"),
     },
     Hop {
         name: "intake",
         service: "order-service",
-        is: |span| span.attribute("event") == "CheckoutRequested",
+        is: |span, _| span.attribute("event") == "CheckoutRequested",
         caused_by: Some("checkout"),
     },
     Hop {
         name: "fulfilment",
         service: "order-service",
-        is: |span| span.name == "order.fulfil",
+        is: |span, _| span.name == "order.fulfil",
         caused_by: Some("intake"),
     },
     Hop {
         name: "hold",
         service: "product-service",
-        is: |span| span.name.starts_with("PUT /internal/v1/reservations/"),
+        is: |span, _| span.name.starts_with("PUT /internal/v1/reservations/"),
         caused_by: Some("fulfilment"),
     },
     Hop {
         name: "payment",
         service: "order-service",
-        is: |span| span.name == "POST" && span.attribute("server.address") == "127.0.0.1" && !is_to_products(span),
+        is: |span, provider| span.name == "POST" && span.attribute("server.port") == provider,
         caused_by: Some("fulfilment"),
     },
     Hop {
         name: "sale",
         service: "product-service",
-        is: |span| span.name.starts_with("POST /internal/v1/reservations/") && span.name.ends_with("/commit"),
+        is: |span, _| span.name.starts_with("POST /internal/v1/reservations/") && span.name.ends_with("/commit"),
         caused_by: Some("fulfilment"),
     },
     Hop {
         name: "settlement",
         service: "basket-service",
-        is: |span| span.attribute("event") == "OrderPlaced",
+        is: |span, _| span.attribute("event") == "OrderPlaced",
         caused_by: Some("intake"),
     },
 ];
-
-/// A client's span that caused none of another service is to somebody outside; the product service's have their own hops.
-fn is_to_products(span: &Span) -> bool {
-    span.attributes.contains_key("of.products")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_checkout_is_one_connected_trace() {
@@ -101,24 +97,13 @@ async fn one_checkout_is_one_connected_trace() {
     );
     let system = harness::system_with(&folder, Catalog::Demo, settings).await;
     let order = buy(&system).await;
-    let spans = trace(&system, &collector).await;
+    let trace = trace(&system, &collector).await;
 
-    assert_eq!(missing(&spans), Vec::<String>::new(), "{spans:#?}");
-    let ids: BTreeSet<_> = spans.iter().map(|span| span.span_id.as_str()).collect();
-    for span in &spans {
-        let parent = span
-            .parent_id
-            .as_deref()
-            .unwrap_or_else(|| panic!("a second root: {span:#?}"));
-        assert!(
-            parent == CLIENT || ids.contains(parent),
-            "it hangs in the air: {span:#?}"
-        );
-    }
+    assert_eq!(trace.missing(), Vec::<&str>::new(), "{:#?}", trace.spans);
+    assert_eq!(trace.in_the_air(), Vec::<&Span>::new());
     // Without any of its hops it would be noticed.
     for hop in &HOPS {
-        let without: Vec<_> = spans.iter().filter(|span| !hop.is_of(span)).cloned().collect();
-        assert!(!missing(&without).is_empty(), "{} is not missed", hop.name);
+        assert!(!trace.without(hop).missing().is_empty(), "{} is not missed", hop.name);
     }
     // The same, as the command shows it.
     let shown = harness::run_local(&folder, &["trace", &order]).await;
@@ -132,12 +117,6 @@ async fn one_checkout_is_one_connected_trace() {
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     system.stop().await.unwrap();
     collector.stop().await;
-}
-
-impl Hop {
-    fn is_of(&self, span: &Span) -> bool {
-        span.service == self.service && (self.is)(span)
-    }
 }
 
 /// Buys something with the client's own trace, and comes back with the order when it is confirmed.
@@ -182,58 +161,68 @@ async fn buy(system: &System) -> String {
     order
 }
 
-/// The trace's spans, once all hops are there, or as far as they came.
-async fn trace(system: &System, collector: &Collector) -> Vec<Span> {
-    let payments = system.url(Part::Payments);
-    let payments = payments.rsplit(':').next().unwrap().to_owned();
+/// The trace, once all of it is there, or as far as it came.
+async fn trace(system: &System, collector: &Collector) -> Trace {
+    let provider = system.url(Part::Payments).rsplit(':').next().unwrap().to_owned();
     let deadline = Instant::now() + SOON;
     loop {
         let mut spans = collector.spans().unwrap();
         spans.retain(|span| span.trace_id == TRACE);
-        for span in &mut spans {
-            let port = span.attribute("server.port");
-            if !port.is_empty() && port != payments {
-                span.attributes.insert("of.products".to_owned(), String::new());
-            }
-        }
-        let ids: BTreeSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
-        let connected = |span: &Span| {
-            span.parent_id
-                .as_deref()
-                .is_some_and(|id| id == CLIENT || ids.contains(id))
-        };
-        if (missing(&spans).is_empty() && spans.iter().all(connected)) || Instant::now() > deadline {
-            return spans;
+        let provider = provider.clone();
+        let trace = Trace { spans, provider };
+        let whole = trace.missing().is_empty() && trace.in_the_air().is_empty();
+        if whole || Instant::now() > deadline {
+            return trace;
         }
         sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// The hops that are not there, or were not caused by what they should be.
-fn missing(spans: &[Span]) -> Vec<String> {
-    let by_id: BTreeMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    let causes = |span: &Span| -> Vec<&Span> {
-        let first = span.parent_id.clone();
-        let mut causes = Vec::new();
-        let mut next = first.as_deref().and_then(|id| by_id.get(id));
-        while let Some(cause) = next {
-            causes.push(*cause);
-            next = cause.parent_id.as_deref().and_then(|id| by_id.get(id));
+/// A trace, and the payment provider's port.
+struct Trace {
+    spans: Vec<Span>,
+    provider: String,
+}
+
+impl Trace {
+    fn without(&self, hop: &Hop) -> Self {
+        let others = self.spans.iter().filter(|span| !self.is(hop, span));
+        Self {
+            spans: others.cloned().collect(),
+            provider: self.provider.clone(),
         }
-        causes
-    };
-    let hop_of = |name: &str| HOPS.iter().find(|hop| hop.name == name).unwrap();
-    let is_there = |hop: &Hop| {
-        spans
-            .iter()
-            .filter(|span| hop.is_of(span))
-            .any(|span| match hop.caused_by {
+    }
+
+    fn is(&self, hop: &Hop, span: &Span) -> bool {
+        span.service == hop.service && (hop.is)(span, &self.provider)
+    }
+
+    fn parent_of(&self, span: &Span) -> Option<&Span> {
+        let parent = span.parent_id.as_ref()?;
+        self.spans.iter().find(|other| other.span_id == *parent)
+    }
+
+    /// Spans that nothing caused that is there.
+    fn in_the_air(&self) -> Vec<&Span> {
+        let begun_by_client = |span: &Span| span.parent_id.as_deref() == Some(CLIENT);
+        let lost = |span: &&Span| !begun_by_client(span) && self.parent_of(span).is_none();
+        self.spans.iter().filter(lost).collect()
+    }
+
+    /// The hops that are not there, or were not caused by what they should be.
+    fn missing(&self) -> Vec<&'static str> {
+        let hop_of = |name: &str| HOPS.iter().find(|hop| hop.name == name).unwrap();
+        let is_there = |hop: &&Hop| {
+            let mut spans = self.spans.iter().filter(|span| self.is(hop, span));
+            spans.any(|span| match hop.caused_by {
                 None => true,
-                Some(cause) => causes(span).into_iter().any(|above| hop_of(cause).is_of(above)),
+                Some(cause) => {
+                    let mut causes = successors(self.parent_of(span), |above| self.parent_of(above));
+                    causes.any(|above| self.is(hop_of(cause), above))
+                }
             })
-    };
-    HOPS.iter()
-        .filter(|hop| !is_there(hop))
-        .map(|hop| hop.name.to_owned())
-        .collect()
+        };
+        let missing = HOPS.iter().filter(|hop| !is_there(hop));
+        missing.map(|hop| hop.name).collect()
+    }
 }
