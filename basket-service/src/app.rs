@@ -57,6 +57,7 @@ pub struct Application {
 
 /// A message is this service's own for so long; it is extended while it is worked on.
 const VISIBILITY: Duration = Duration::from_secs(30);
+
 impl Application {
     /// Sets everything up and opens the connection to the table.
     ///

@@ -1,7 +1,7 @@
 //! The product service away, and the table: what still works, and what says honestly that it does not.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
 use crate::catalog::Mood;
-use crate::harness::{Answer, As, Plan, Shop, quantities, to_berlin, usd};
+use crate::harness::{Answer, As, Plan, SOON, Shop, quantities, to_berlin, usd};
 
 const ADA: As<'static> = As::Customer("ada");
 
@@ -200,7 +200,9 @@ async fn a_stop_answers_what_is_under_way_however_little_else_is_to_be_finished(
         .put(format!("{}/v1/baskets/me/items/{tea}", shop.url));
     let request = request.bearer_auth(Issuer::shared().customer("ada"));
     let request = tokio::spawn(request.json(&json!({"quantity": 5})).send());
+    let deadline = Instant::now() + SOON;
     while faults.calls("UpdateItem") == before {
+        assert!(Instant::now() < deadline, "the request never comes to the table");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     shop.stop().await;
