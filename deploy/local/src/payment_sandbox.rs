@@ -243,7 +243,8 @@ impl PaymentSandbox {
         &self.url
     }
 
-    /// Sends events from now on to this endpoint, in the place of any other.
+    /// Sends events from now on to this endpoint, in the place of any other. Those that the other did not
+    /// take are tried here at once.
     pub fn deliver_to(&self, webhook: Webhook) {
         self.desk.deliver_to(webhook);
     }

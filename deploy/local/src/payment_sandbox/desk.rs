@@ -3,10 +3,10 @@
 
 mod back;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Call, Command, NewIntent};
@@ -25,7 +25,7 @@ use super::webhook::{Event, Webhook};
 #[derive(Debug)]
 pub(super) struct Desk {
     ledger: Mutex<Ledger>,
-    webhook: RwLock<Option<Webhook>>,
+    webhook: watch::Sender<Option<Webhook>>,
     deliveries: mpsc::UnboundedSender<Event>,
     url: String,
 }
@@ -87,7 +87,7 @@ impl Desk {
         }
         Self {
             ledger: Mutex::new(ledger),
-            webhook: RwLock::new(webhook),
+            webhook: watch::Sender::new(webhook),
             deliveries,
             url,
         }
@@ -99,11 +99,16 @@ impl Desk {
     }
 
     pub(super) fn webhook(&self) -> Option<Webhook> {
-        self.webhook.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.webhook.borrow().clone()
+    }
+
+    /// Tells of each change of the endpoint from now on.
+    pub(super) fn webhook_changes(&self) -> watch::Receiver<Option<Webhook>> {
+        self.webhook.subscribe()
     }
 
     pub(super) fn deliver_to(&self, webhook: Webhook) {
-        *self.webhook.write().unwrap_or_else(PoisonError::into_inner) = Some(webhook);
+        self.webhook.send_replace(Some(webhook));
     }
 
     pub(super) fn layout(&self, expand_charge: bool) -> Layout<'_> {

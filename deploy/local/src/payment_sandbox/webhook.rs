@@ -1,5 +1,6 @@
 //! Events to the merchant's endpoint: signed by Stripe's scheme (<https://docs.stripe.com/webhooks#verify-manually>),
-//! at least once, in no promised order, tried again with growing pauses until it answers 2xx or an hour has passed.
+//! at least once, in no promised order, tried again with growing pauses until it answers 2xx or an hour has passed. A
+//! new endpoint is tried at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,9 @@ pub(super) async fn deliver_all(
 
 async fn deliver(desk: Arc<Desk>, client: reqwest::Client, slots: Arc<Semaphore>, event: Event) {
     let mut pause = FIRST_PAUSE;
+    let mut endpoint = desk.webhook_changes();
     loop {
+        endpoint.mark_unchanged();
         let Ok(slot) = slots.acquire().await else {
             return;
         };
@@ -97,8 +100,10 @@ async fn deliver(desk: Arc<Desk>, client: reqwest::Client, slots: Arc<Semaphore>
             break;
         }
         tracing::debug!(event.id, error, "payment event not taken; trying again");
-        tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        pause = match tokio::time::timeout(pause, endpoint.changed()).await {
+            Ok(_changed) => FIRST_PAUSE,
+            Err(_elapsed) => pause.saturating_mul(2).min(LONGEST_PAUSE),
+        };
     }
     desk.settle(&event.id);
 }

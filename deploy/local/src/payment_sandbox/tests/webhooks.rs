@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
@@ -179,6 +180,25 @@ async fn an_endpoint_that_fails_gets_the_same_event_again() {
     let events = endpoint.events();
     assert!(events.iter().all(|event| *event == events[0]));
     assert_eq!(events[0]["request"]["idempotency_key"], "the-key");
+}
+
+/// Else who mends an endpoint waits for what is left of a pause that has grown.
+#[tokio::test]
+async fn a_new_endpoint_gets_what_the_old_one_did_not_take_at_once() {
+    let refusing = Endpoint::open(&[500; 100]);
+    let shop = Shop::with(Options {
+        webhook: Some(refusing.webhook()),
+        ..Options::default()
+    });
+    shop.authorized().await;
+    // The pause after the fifth try is 3.2 s.
+    until("five tries", async || refusing.events().len() == 5).await;
+    let endpoint = Endpoint::open(&[]);
+    shop.sandbox.deliver_to(endpoint.webhook());
+    let taken = async || !endpoint.events().is_empty();
+    tokio::time::timeout(Duration::from_millis(2_500), until("the event", taken))
+        .await
+        .expect("it waits for the end of the pause");
 }
 
 #[tokio::test]
