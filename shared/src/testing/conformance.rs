@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use uuid::{Uuid, Version};
 
+use super::cards::card_number;
 use super::schema;
 use crate::contract::{self, Event, Kind, Published, checkout::CheckoutRequested};
 
@@ -250,34 +251,7 @@ fn is_private(text: &str) -> bool {
     let is_secret = text
         .split_whitespace()
         .any(|word| SECRETS.iter().any(|begin| word.starts_with(begin.trim())));
-    is_email || is_secret || has_card_number(text)
-}
-
-/// 13 to 19 digits, perhaps in groups, with the check digit that cards have.
-fn has_card_number(text: &str) -> bool {
-    let words: Vec<_> = text.split(' ').map(without_id).collect();
-    words
-        .join(" ")
-        .split(|c: char| !c.is_ascii_digit() && c != ' ' && c != '-')
-        .any(|group| {
-            let digits: Vec<u32> = group.chars().filter_map(|c| c.to_digit(10)).collect();
-            let doubled = |(n, digit): (usize, &u32)| {
-                let digit = if n % 2 == 1 { digit * 2 } else { *digit };
-                digit / 10 + digit % 10
-            };
-            let sum: u32 = digits.iter().rev().enumerate().map(doubled).sum();
-            (13..=19).contains(&digits.len()) && sum.is_multiple_of(10)
-        })
-}
-
-/// A random id that ends a word, as in a test's sku, can have the digits of a card.
-fn without_id(word: &str) -> &str {
-    const ID: usize = 36;
-    let split = word.len().checked_sub(ID).and_then(|at| word.split_at_checked(at));
-    match split {
-        Some((before, id)) if Uuid::try_parse(id).is_ok() => before,
-        Some(_) | None => word,
-    }
+    is_email || is_secret || card_number(text).is_some()
 }
 
 #[cfg(test)]
