@@ -1,9 +1,11 @@
 //! A shop for one test: its own bus, queue, table and payment sandbox, and order services that come
 //! and go.
 
+mod log;
+mod service;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -12,7 +14,7 @@ use deploy_local::{Cloud, Deployment, Event, EventTap, Stack};
 use jiff::Timestamp;
 use order_service::app::Application;
 use order_service::config::Settings;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::testing::faults::Faults;
@@ -20,6 +22,8 @@ use shared::testing::process::{Listening, Process};
 use shared::testing::{Issuer, conformance};
 use uuid::Uuid;
 
+pub(crate) use self::log::logged;
+pub(crate) use self::service::Service;
 use crate::products::Products;
 
 /// Longer than anything here takes, on a busy machine too.
@@ -30,14 +34,6 @@ pub(crate) struct Shop {
     pub(crate) products: Products,
     pub(crate) payments: PaymentSandbox,
     pub(crate) tap: EventTap,
-    http: Client,
-}
-
-/// An order service that can be killed, and the faults under it.
-pub(crate) struct Service {
-    pub(crate) url: String,
-    pub(crate) faults: Faults,
-    process: Process,
     http: Client,
 }
 
@@ -73,22 +69,13 @@ impl Shop {
 
     pub(crate) fn start_behind(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
         let process = Process::start_blocking(self.service(&faults, own));
-        self.started(faults, process)
+        Service::of(process, faults, self.http.clone())
     }
 
     /// The same, while other shops of the same test go on.
     pub(crate) async fn start_beside(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
         let process = Process::start(self.service(&faults, own)).await;
-        self.started(faults, process)
-    }
-
-    fn started(&self, faults: Faults, process: Process) -> Service {
-        Service {
-            url: process.url(),
-            faults,
-            process,
-            http: self.http.clone(),
-        }
+        Service::of(process, faults, self.http.clone())
     }
 
     fn service(
@@ -359,132 +346,6 @@ impl Shop {
             .map(|intent| (intent.status.as_str(), intent.captured, intent.refunded))
             .collect()
     }
-}
-
-impl Service {
-    pub(crate) fn get(&self, path: &str, token: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.url)).bearer_auth(token)
-    }
-
-    pub(crate) fn head(&self, path: &str, token: &str) -> RequestBuilder {
-        self.http.head(format!("{}{path}", self.url)).bearer_auth(token)
-    }
-
-    pub(crate) fn post(&self, path: &str, token: &str) -> RequestBuilder {
-        self.http.post(format!("{}{path}", self.url)).bearer_auth(token)
-    }
-
-    /// Places an order under a fresh key.
-    pub(crate) async fn order(&self, token: &str, body: &Value) -> Value {
-        let answer = self.try_order(token, &Uuid::new_v4().to_string(), body).await;
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
-    }
-
-    pub(crate) async fn try_order(&self, token: &str, key: &str, body: &Value) -> Response {
-        let request = self.post("/v1/orders", token).header("idempotency-key", key);
-        request.json(body).send().await.unwrap()
-    }
-
-    pub(crate) async fn read(&self, token: &str, order: &Value) -> Value {
-        let path = format!("/v1/orders/{}", order.as_str().unwrap());
-        let answer = self.get(&path, token).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
-    }
-
-    /// The order as soon as its status is that.
-    pub(crate) async fn comes_to(&self, token: &str, order: &Value, status: &str) -> Value {
-        self.shows(token, order, |shown| shown["status"] == status).await
-    }
-
-    /// The order as soon as it is there and looks like that.
-    pub(crate) async fn shows(&self, token: &str, order: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-        let path = format!("/v1/orders/{}", order.as_str().unwrap());
-        let deadline = Instant::now() + SOON;
-        loop {
-            let answer = self.get(&path, token).send().await.unwrap();
-            let shown: Value = answer.json().await.unwrap();
-            if wanted(&shown) {
-                return shown;
-            }
-            assert!(Instant::now() < deadline, "{shown:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The order once nothing is left to do about it.
-    pub(crate) async fn settles(&self, shop: &Shop, token: &str, order: &Value) -> Value {
-        shop.settled(order).await;
-        self.read(token, order).await
-    }
-
-    /// A client for whatever is not the service.
-    pub(crate) fn http(&self) -> &Client {
-        &self.http
-    }
-
-    pub(crate) async fn send(&self, request: reqwest::Request) -> Response {
-        self.http.execute(request).await.unwrap()
-    }
-
-    /// Does something at the payment provider by hand, as in its dashboard.
-    pub(crate) async fn at_the_provider(&self, shop: &Shop, path: &str, form: String) -> Response {
-        let request = self
-            .http
-            .post(format!("{}{path}", shop.payments.url()))
-            .bearer_auth("sk_test_sandbox")
-            .header("content-type", "application/x-www-form-urlencoded");
-        request.body(form).send().await.unwrap()
-    }
-
-    /// Stops it as a deployment would.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.process.stop().await
-    }
-
-    /// Ends all of its tasks wherever they are.
-    pub(crate) fn kill(self) {
-        self.process.kill();
-    }
-}
-
-/// What this process logs from now on, as the services would.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The log of this process, with all that our own code says.
-pub(crate) fn logged() -> Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    let log = LOG.get_or_init(|| {
-        let log = Log::default();
-        let written = log.clone();
-        let levels = "info,order_service=trace,shared=trace";
-        let lines = tracing_subscriber::fmt()
-            .json()
-            .with_env_filter(levels)
-            .with_writer(move || written.clone());
-        lines.init();
-        log
-    });
-    log.clone()
 }
 
 pub(crate) fn customer(name: &str) -> String {

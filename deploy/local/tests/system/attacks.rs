@@ -17,6 +17,7 @@ mod properties;
 mod slow;
 mod stage;
 mod table;
+mod values;
 mod webhooks;
 mod wire;
 
@@ -89,6 +90,7 @@ fn rows(stage: &Stage) -> Vec<Attack> {
         authentication::rows(stage),
         properties::rows(stage),
         consumption::rows(stage),
+        values::rows(stage),
         functions::rows(stage),
         flows::rows(stage),
         forgery::rows(stage),
