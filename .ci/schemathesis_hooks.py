@@ -3,6 +3,8 @@ made right by these rules as well, so that refusing them is a fault. Those that 
 
 import json
 import os
+import shlex
+import subprocess
 
 import schemathesis
 from schemathesis import GenerationMode
@@ -11,6 +13,26 @@ CURRENCY, COUNTRY = "USD", "DE"
 STOCK = 1_000_000_000
 # A product that there is, with enough in stock for all that is bought here.
 PRODUCT = os.environ["PRODUCT"]
+
+
+# Prints a token of whoever may do most.
+TOKEN_COMMAND = shlex.split(os.environ["TOKEN_COMMAND"])
+# A token lasts for an hour; a run may take longer.
+RENEWED_AFTER_S = 30 * 60
+
+
+def secured(context):
+    requirements = context.operation.definition.raw.get("security", [])
+    return any("bearerAuth" in requirement for requirement in requirements)
+
+
+@schemathesis.auth(refresh_interval=RENEWED_AFTER_S).apply_to(secured)
+class Token:
+    def get(self, case, context):
+        return subprocess.run(TOKEN_COMMAND, check=True, capture_output=True, text=True).stdout.strip()
+
+    def set(self, case, token, context):
+        case.headers["Authorization"] = f"Bearer {token}"
 
 
 def named(value, name):
