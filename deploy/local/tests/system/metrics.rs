@@ -14,17 +14,17 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::harness::{self, SOON};
 
 #[derive(Debug, Deserialize)]
-struct Row {
-    name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     #[serde(flatten)]
-    metric: Metric,
+    pub(crate) metric: Metric,
     /// Only measured when something goes wrong, or seldom.
     #[serde(default)]
     rare: bool,
     tells: String,
 }
 
-fn table() -> Vec<Row> {
+pub(crate) fn table() -> Vec<Row> {
     let file = tools::checkout().join("deploy/telemetry/metrics.json");
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
