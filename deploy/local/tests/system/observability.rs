@@ -2,6 +2,7 @@
 
 mod alarm;
 mod cloudwatch;
+mod dashboard;
 mod names;
 mod query;
 mod rules;
@@ -15,6 +16,7 @@ use deploy_local::tools;
 use shared::testing::assert_checked_in;
 
 use self::alarm::Alarm;
+use self::dashboard::Dashboard;
 use self::names::Names;
 use self::query::Dialect;
 use crate::metrics;
@@ -117,6 +119,37 @@ fn every_alarm_has_its_section_in_the_runbook_and_its_case() {
         for end in ["fires", "stays quiet"] {
             let case = format!("{} {end}", alarm.name);
             assert!(shown.contains(case.as_str()), "{case}: there is no such case");
+        }
+    }
+}
+
+#[test]
+fn dashboards_are_those_of_the_list_and_ask_only_for_what_is_measured() {
+    let names = Names::of(metrics::table());
+    for dashboard in Dashboard::all() {
+        for query in dashboard.queries() {
+            let wrong = names.unknown(query, Dialect::Prometheus);
+            assert!(wrong.is_empty(), "{}: {wrong:?} in {query}", dashboard.title);
+        }
+        let folder = file("deploy/telemetry/grafana/dashboards");
+        assert_checked_in(&folder.join(format!("{}.json", dashboard.uid)), &dashboard.written());
+    }
+}
+
+#[test]
+fn the_runbook_points_at_panels_that_there_are() {
+    let dashboards = Dashboard::all();
+    let titles: BTreeSet<_> = dashboards.iter().flat_map(Dashboard::titles).collect();
+    let runbook = fs::read_to_string(file("deploy/telemetry/RUNBOOK.md")).unwrap();
+    for line in runbook.split("**Look at**").skip(1) {
+        let line = line.split("**Do**").next().unwrap();
+        // *Dashboard*, "panel", "panel"; what else is in quotes is none.
+        for part in line.split(';').filter(|part| part.contains('*')) {
+            let name = part.split('*').nth(1).unwrap();
+            assert!(dashboards.iter().any(|there| there.title == name), "{name} in {part}");
+            for panel in part.split('"').skip(1).step_by(2) {
+                assert!(titles.contains(panel), "{panel} in {part}");
+            }
         }
     }
 }

@@ -108,15 +108,19 @@ impl Names {
 
 fn in_prometheus(metric: &str, about: &Metric) -> String {
     let mut name = metric.replace('.', "_");
-    let unit = match about.unit.as_str() {
-        "" => "",
-        "s" => "_seconds",
-        "By" => "_bytes",
-        braces if braces.starts_with('{') => "",
-        unit => panic!("what does Prometheus make of the unit {unit} of {metric}?"),
+    let unit = match (about.unit.as_str(), about.kind) {
+        ("", _) | ("1", MetricKind::Counter | MetricKind::Histogram) => String::new(),
+        ("1", MetricKind::Gauge) => "_ratio".to_owned(),
+        (braces, _) if braces.starts_with('{') => String::new(),
+        ("s", _) => "_seconds".to_owned(),
+        ("ms", _) => "_milliseconds".to_owned(),
+        ("us", _) => "_microseconds".to_owned(),
+        ("By", _) => "_bytes".to_owned(),
+        ("%", _) => "_percent".to_owned(),
+        (unit, _) => format!("_{unit}"),
     };
-    if !name.ends_with(unit) {
-        name.push_str(unit);
+    if !name.ends_with(&unit) {
+        name.push_str(&unit);
     }
     match about.kind {
         MetricKind::Counter => name + "_total",
