@@ -71,6 +71,21 @@ impl Edge {
         let (_, allowed) = paths.find(|(pattern, _)| pattern.is_match(path))?;
         Some(allowed)
     }
+
+    /// Refuses an `Idempotency-Key` where it means nothing. What is not there at all is refused for that.
+    fn stray_key(&self, req: &ServiceRequest, method: &Method, route: &str) -> Option<Problem> {
+        let keyed = method == Method::POST && self.keyed.contains(&route);
+        let there = || {
+            let allowed = self.methods(req.path()).unwrap_or_default();
+            allowed.split(", ").any(|name| name == method.as_str())
+        };
+        (req.headers().contains_key(IDEMPOTENCY_KEY) && !keyed && there()).then(|| {
+            Problem::bad_request(
+                "idempotency_key_unsupported",
+                "this request takes no Idempotency-Key: leave the header away, the request can be repeated as it is or says in its answer what happened",
+            )
+        })
+    }
 }
 
 /// Registers what actix needs so that its own refusals are problems too. Call it in `App::configure`,
@@ -130,29 +145,18 @@ pub async fn around(
         // A HEAD is answered like the GET; the protocol layer knows to leave the body away.
         req.head_mut().method = Method::GET;
     }
-    let keyed = edge
-        .as_ref()
-        .is_some_and(|e| method == Method::POST && e.keyed.contains(&route.as_str()));
-    // What is not there at all is refused for that.
-    let there = |edge: &web::Data<Edge>| {
-        let allowed = edge.methods(req.path()).unwrap_or_default();
-        allowed.split(", ").any(|name| name == method.as_str())
-    };
-    if req.headers().contains_key(IDEMPOTENCY_KEY) && !keyed && edge.as_ref().is_some_and(there) {
-        let refusal = Problem::bad_request(
-            "idempotency_key_unsupported",
-            "this request takes no Idempotency-Key: leave the header away, the request can be repeated as it is or says in its answer what happened",
-        );
-        return Err(refusal.into());
-    }
-
-    if req.headers().contains_key(header::AUTHORIZATION)
-        && let Some(verifier) = req.app_data::<web::Data<Verifier>>().cloned()
-    {
-        verifier.warm().await;
-    }
     let bill = Bill::default();
-    let response = bill.clone().scope(next.call(req)).await?;
+    let response = match edge.as_ref().and_then(|edge| edge.stray_key(&req, &method, &route)) {
+        Some(refusal) => req.error_response(refusal).map_into_right_body(),
+        None => {
+            if req.headers().contains_key(header::AUTHORIZATION)
+                && let Some(verifier) = req.app_data::<web::Data<Verifier>>().cloned()
+            {
+                verifier.warm().await;
+            }
+            bill.clone().scope(next.call(req)).await?.map_into_left_body()
+        }
+    };
     // A stream that nobody reads would go on and on.
     let mut response = response.map_body(|_, body| match body.size() {
         BodySize::Stream if method == Method::HEAD => EitherBody::right(body::None::new()),

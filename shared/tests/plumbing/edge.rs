@@ -46,10 +46,14 @@ async fn broken() -> Result<HttpResponse, Problem> {
 }
 
 fn start() -> String {
+    start_until(CancellationToken::new())
+}
+
+fn start_until(stop: CancellationToken) -> String {
     super::telemetry();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let edge = web::Data::new(Edge::new(&Api::openapi(), &["/keyed"], true, CancellationToken::new()));
+    let edge = web::Data::new(Edge::new(&Api::openapi(), &["/keyed"], true, stop));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(edge.clone())
@@ -162,6 +166,33 @@ async fn a_body_is_refused_for_its_type_its_size_and_every_wrong_field() {
         .collect();
     pointers.sort_unstable();
     assert_eq!(pointers, ["#/price", "#/quantity"]);
+}
+
+/// Else a client sends its next request where nobody listens any more.
+#[actix_web::test]
+async fn each_answer_is_the_last_of_its_connection_once_the_server_stops() {
+    let stop = CancellationToken::new();
+    let url = start_until(stop.clone());
+    for (stopping, connection) in [(false, None), (true, Some("close"))] {
+        if stopping {
+            stop.cancel();
+        }
+        for (path, key, status) in [
+            (THING, None, 200),
+            ("/things/none", None, 404),
+            ("/nowhere", None, 404),
+            (THING, Some("stray"), 400),
+        ] {
+            let answer = send(Method::GET, format!("{url}{path}"), |request| match key {
+                Some(key) => request.header("idempotency-key", key),
+                None => request,
+            })
+            .await;
+            assert_eq!(answer.status(), status, "{path}");
+            let told = answer.headers().get("connection").map(|value| value.to_str().unwrap());
+            assert_eq!(told, connection, "{path} {key:?}");
+        }
+    }
 }
 
 #[actix_web::test]
