@@ -15,14 +15,19 @@ use crate::harness;
 const SERVICES: [&str; 3] = ["product-service", "basket-service", "order-service"];
 /// They do one thing and end.
 const ONE_SHOT: [&str; 2] = ["provisioner", "catalog"];
+/// Others' images, that only run with their profile.
+const OBSERVERS: [&str; 4] = ["collector", "jaeger", "prometheus", "grafana"];
+/// Of these, those with nothing in them that could be run to ask them.
+const NEVER_ASKED: [&str; 2] = ["collector", "jaeger"];
 /// What the AWS SDK and OpenTelemetry read by themselves.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_EC2_METADATA_DISABLED",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_METRIC_EXPORT_INTERVAL",
 ];
 
 fn read(path: &str) -> String {
@@ -72,17 +77,18 @@ fn every_container_is_bounded_locked_down_and_asked_for_its_health() {
             assert_eq!(service["restart"], "on-failure", "{name} is run over and over");
         } else {
             assert_eq!(service["restart"], "unless-stopped", "{name} is not started again");
-            assert_eq!(service["healthcheck"]["test"][0], "CMD", "{name} is never asked");
+            let asked = service["healthcheck"]["test"][0] == "CMD";
+            assert_eq!(asked, !NEVER_ASKED.contains(&name), "{name} is never asked");
         }
     }
 }
 
 #[test]
-fn nothing_but_the_gateway_is_reached_from_outside_and_that_on_loopback() {
+fn nothing_but_the_gateway_and_pages_to_look_at_is_reached_from_outside_and_that_on_loopback() {
     let compose = compose();
     for (name, service) in services(&compose) {
         match name {
-            "gateway" => {
+            "gateway" | "jaeger" | "prometheus" | "grafana" => {
                 let ports = service["ports"].as_array().unwrap();
                 assert!(!ports.is_empty());
                 assert!(
@@ -105,13 +111,18 @@ fn what_a_container_waits_for_is_there_and_can_come_true() {
     let compose = compose();
     for (name, service) in services(&compose) {
         let Some(waits) = service["depends_on"].as_object() else {
-            assert_eq!(name, "ministack", "{name} waits for nothing");
+            assert!(
+                ["ministack", "jaeger", "prometheus"].contains(&name),
+                "{name} waits for nothing"
+            );
             continue;
         };
         for (other, how) in waits {
             let condition = how["condition"].as_str().unwrap();
             let expected = if ONE_SHOT.contains(&other.as_str()) {
                 "service_completed_successfully"
+            } else if NEVER_ASKED.contains(&other.as_str()) {
+                "service_started"
             } else {
                 "service_healthy"
             };
@@ -122,6 +133,45 @@ fn what_a_container_waits_for_is_there_and_can_come_true() {
             );
         }
     }
+}
+
+#[test]
+fn observers_run_with_their_profile_alone_and_find_their_files() {
+    let compose = compose();
+    let mut seen = Vec::new();
+    for (name, service) in services(&compose) {
+        if service["profiles"].is_null() {
+            let waits = service["depends_on"].as_object().into_iter().flatten();
+            for (other, _) in waits {
+                assert!(!OBSERVERS.contains(&other.as_str()), "{name} waits for {other}");
+            }
+            continue;
+        }
+        seen.push(name);
+        assert_eq!(service["profiles"][0], "observability", "{name}");
+        let image = service["image"].as_str().unwrap();
+        assert!(
+            image.contains(':') && !image.ends_with(":latest"),
+            "{image} is not always the same"
+        );
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let (from, to) = volume.as_str().unwrap().split_once(':').unwrap();
+            if let Some(path) = from.strip_prefix("./") {
+                assert!(
+                    tools::checkout().join(path).exists(),
+                    "{name}: there is no {path} for {to}"
+                );
+                assert!(to.ends_with(":ro"), "{name} could write into {path}");
+            } else {
+                assert!(
+                    compose["volumes"].as_object().unwrap().contains_key(from),
+                    "{name}: {from}"
+                );
+            }
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["collector", "grafana", "jaeger", "prometheus"]);
 }
 
 /// The variables that `--help` of a binary names.
@@ -214,7 +264,7 @@ fn images_are_made_of_what_is_there_and_run_as_nobody() {
             .find(|stage| stage.lines().next().unwrap().ends_with(&format!(" AS {name}")))
     };
     let compose = compose();
-    for (name, service) in services(&compose) {
+    for (name, service) in services(&compose).filter(|(name, _)| !OBSERVERS.contains(name)) {
         let wanted = service["build"]["target"].as_str().unwrap();
         let stage = target(wanted).unwrap_or_else(|| panic!("{name}: the Dockerfile makes no {wanted}"));
         assert!(stage.contains("\nUSER 65532:65532\n"), "{wanted} runs as root");
