@@ -153,3 +153,31 @@ fn the_runbook_points_at_panels_that_there_are() {
         }
     }
 }
+
+#[test]
+fn what_aws_measures_is_asked_of_what_the_stacks_make() {
+    let stacks = ["product-service", "basket-service", "order-service"];
+    let templates = stacks.map(|stack| fs::read_to_string(file(&format!("deploy/aws/{stack}.yaml"))).unwrap());
+    for alarm in Alarm::all() {
+        let Some(aws) = alarm.aws else { continue };
+        let named_by = match aws.dimension.as_str() {
+            "QueueName" => "QueueName",
+            "TableName" => "TableName",
+            other => panic!("{}: what is called by a {other}?", alarm.name),
+        };
+        for (name, indexes) in aws.of {
+            let made = format!("\n      {named_by}: !Sub \"${{Prefix}}-{name}\"\n");
+            let template = templates.iter().find(|template| template.contains(&made));
+            let template = template.unwrap_or_else(|| panic!("{}: nobody makes {name}", alarm.name));
+            if named_by == "TableName" {
+                let there = template.split("- IndexName: ").skip(1);
+                let there: BTreeSet<_> = there.map(|rest| rest.lines().next().unwrap()).collect();
+                assert_eq!(
+                    indexes.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+                    there,
+                    "{name}"
+                );
+            }
+        }
+    }
+}
