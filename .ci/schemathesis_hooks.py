@@ -15,6 +15,11 @@ STOCK = 1_000_000_000
 PRODUCT = os.environ["PRODUCT"]
 
 
+CHECK_OUT = "POST /v1/baskets/{basket_id}/checkout"
+READ_CHECKOUT = "GET /v1/baskets/{basket_id}/checkouts/{order_id}"
+MERGE = "POST /v1/baskets/{basket_id}/merge"
+CUSTOMERS = {CHECK_OUT, READ_CHECKOUT, MERGE}
+
 # Prints a token of whoever may do most.
 TOKEN_COMMAND = shlex.split(os.environ["TOKEN_COMMAND"])
 # A token lasts for an hour; a run may take longer.
@@ -97,6 +102,20 @@ def query(label, sent):
     return sent
 
 
+# The newest guest's basket, checkout and order that there are, for those who need one.
+given = {}
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    if case.operation.label == "POST /v1/baskets" and response.status_code == 201:
+        given["basket"] = response.json()["id"]
+    if case.operation.label == CHECK_OUT and response.status_code == 202:
+        given["checkout"] = response.json()["order_id"]
+    if case.operation.label == "POST /v1/orders" and response.status_code == 201:
+        given["order"] = response.json()["id"]
+
+
 @schemathesis.hook
 def before_call(context, case, **kwargs):
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
@@ -104,9 +123,16 @@ def before_call(context, case, **kwargs):
     if isinstance(case.body, (dict, list)):
         case.body = body(json.loads(json.dumps(case.body)))
     case.query = query(case.operation.label, dict(case.query or {}))
-    # One's own basket, but where another request has given a guest's out.
-    if not str((case.path_parameters or {}).get("basket_id", "g_")).startswith("g_"):
-        case.path_parameters["basket_id"] = "me"
+    path = case.path_parameters or {}
+    # One's own basket, but where another request has given a guest's out, which is of no use to those who are customers'.
+    if case.operation.label in CUSTOMERS or not str(path.get("basket_id", "g_")).startswith("g_"):
+        path["basket_id"] = "me"
+    if case.operation.label == MERGE and isinstance(case.body, dict):
+        case.body["from"] = given.get("basket", case.body["from"])
+    if case.operation.label == READ_CHECKOUT:
+        path["order_id"] = given.get("checkout", path["order_id"])
+    if " /v1/orders/{id}" in case.operation.label:
+        path["id"] = given.get("order", path["id"])
 
 
 @schemathesis.serializer("application/x-ndjson")
