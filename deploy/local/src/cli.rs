@@ -5,6 +5,7 @@ mod dead_letters;
 mod detach;
 mod load;
 mod logs;
+mod mixes;
 mod reconcile;
 mod status;
 mod trace;
@@ -80,6 +81,10 @@ enum Verb {
     /// Ends with 0 where no request failed and every order is as its customer was told, with 1 where not, with 2 where it
     /// could not be carried out.
     Load(load::Load),
+    /// Have people buy in every mix of two releases of the services, in a system of its own
+    ///
+    /// Ends with 0 where all went well in each mix, with 1 where not, or where it could not be carried out.
+    Mixes(mixes::Mixes),
     /// Show what happened to an order, hop by hop, where `up --observe` keeps the spans
     Trace {
         /// The order's id
@@ -256,6 +261,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Reconcile => return Ok(reconcile::run(&folder).await),
         Verb::Chaos(asked) => return Ok(chaos::chaos(named.then_some(folder), asked).await),
         Verb::Load(asked) => return Ok(load::run(&folder, asked).await),
+        Verb::Mixes(asked) => mixes::run(asked).await?,
         Verb::Trace { order } => trace::show(&folder, &order)?,
         Verb::DeadLetters { redrive: false } => dead_letters::run(&folder, Wanted::Shown).await?,
         Verb::DeadLetters { redrive: true } => dead_letters::run(&folder, Wanted::Redriven).await?,

@@ -23,6 +23,7 @@ pub mod loopback;
 mod mail;
 pub mod ministack;
 pub mod mirror;
+pub mod mixes;
 pub mod part;
 pub mod payment_sandbox;
 pub mod ports;

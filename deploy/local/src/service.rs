@@ -47,19 +47,24 @@ pub(crate) fn start(
     surroundings: &Surroundings<'_>,
     door: Door,
 ) -> anyhow::Result<Process> {
-    let binary = binaries.join(part.name());
-    ensure!(
-        binary.is_file(),
-        "{part} has not been built: {} is not there",
-        binary.display()
-    );
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary(part, binaries)?);
     command.env_clear().envs(inherited()).envs(surroundings.settings(part));
     if let Some(told) = door.told {
         command.env("NOTIFY_SOCKET", told);
     }
     let socket = Stdio::from(OwnedFd::from(door.socket));
     Process::spawn(part, &mut command, socket, &folder.log(part.name()))
+}
+
+/// A service's binary, which has to be there.
+pub(crate) fn binary(part: Part, binaries: &Path) -> anyhow::Result<PathBuf> {
+    let binary = binaries.join(part.name());
+    ensure!(
+        binary.is_file(),
+        "{part} has not been built: {} is not there",
+        binary.display()
+    );
+    Ok(binary)
 }
 
 /// What a process needs of any machine, and where the person at it wants spans to go.

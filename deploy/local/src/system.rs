@@ -79,6 +79,8 @@ pub struct System {
     payments: Option<PaymentSandbox>,
     deployment: Option<Deployment>,
     processes: BTreeMap<Part, Process>,
+    /// Where the binaries of services are that were replaced by others.
+    replaced_by: BTreeMap<Part, PathBuf>,
     /// On which the services listen, for as long as they run.
     sockets: BTreeMap<Part, TcpListener>,
     mail: Option<JoinHandle<()>>,
@@ -123,6 +125,7 @@ impl System {
             payments: None,
             deployment: None,
             processes: BTreeMap::new(),
+            replaced_by: BTreeMap::new(),
             sockets: BTreeMap::new(),
             mail: None,
         })
@@ -237,6 +240,16 @@ impl System {
             Some(before) => before.stop(service::STOPS_WITHIN).await,
             None => Ok(()),
         }
+    }
+
+    /// The same with the binary of another release, in this folder; the part is started from there from now on.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`System::replace`].
+    pub async fn replace_by(&mut self, part: Part, binaries: PathBuf) -> anyhow::Result<()> {
+        self.replaced_by.insert(part, binaries);
+        self.replace(part).await
     }
 
     /// Has a part hang, as a machine does that has no time for it: it holds its connections and answers nothing.
@@ -367,7 +380,8 @@ impl System {
             own: &self.options.settings,
         };
         let door = Door { socket, told };
-        service::start(part, &self.options.binaries, self.folder(), &surroundings, door)
+        let binaries = self.replaced_by.get(&part).unwrap_or(&self.options.binaries);
+        service::start(part, binaries, self.folder(), &surroundings, door)
     }
 
     async fn start_gateway(&mut self) -> anyhow::Result<()> {

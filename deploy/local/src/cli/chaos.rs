@@ -67,7 +67,7 @@ async fn carry_out(data: Option<Folder>, asked: Chaos) -> anyhow::Result<Report>
             );
             folder
         }
-        None => Folder::new(temporary.insert(scratch()?).path().join("data")),
+        None => Folder::new(temporary.insert(scratch("chaos-")?).path().join("data")),
     };
     let options = Options {
         scene: asked.scene,
@@ -83,16 +83,22 @@ async fn carry_out(data: Option<Folder>, asked: Chaos) -> anyhow::Result<Report>
     let outcome = chaos::run(options).await;
     let to_be_looked_at = outcome.as_ref().map_or(true, |report| !report.holds());
     if to_be_looked_at && let Some(temporary) = temporary {
-        let _kept = temporary.keep();
-        say(format_args!(
-            "its data and logs are kept in {}",
-            folder.path().display()
-        ));
+        keep(temporary, &folder);
     }
     outcome
 }
 
-fn scratch() -> anyhow::Result<TempDir> {
-    let temporary = tempfile::Builder::new().prefix("chaos-").tempdir();
+/// For the data of a run.
+pub(super) fn scratch(prefix: &str) -> anyhow::Result<TempDir> {
+    let temporary = tempfile::Builder::new().prefix(prefix).tempdir();
     temporary.context("no folder for the run's data")
+}
+
+/// So that somebody can look at what went wrong.
+pub(super) fn keep(temporary: TempDir, folder: &Folder) {
+    let _kept = temporary.keep();
+    say(format_args!(
+        "its data and logs are kept in {}",
+        folder.path().display()
+    ));
 }

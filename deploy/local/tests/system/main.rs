@@ -17,6 +17,7 @@ mod dead_letters;
 mod harness;
 mod load;
 mod metrics;
+mod mixes;
 mod observability;
 mod privilege;
 mod reconcile;
