@@ -141,6 +141,7 @@ fn services(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderErr
         ("BASKETS_PORT", json!(settings.baskets.port)),
         ("ORDERS_HOST", json!(settings.orders.host)),
         ("ORDERS_PORT", json!(settings.orders.port)),
+        ("AWAY_AFTER", json!(settings.away_after)),
         ("ISSUER", json!(settings.issuer)),
         ("CLIENT_IDS", json!(one_of(&settings.client_ids)?)),
         ("JWKS_URL", json!(settings.jwks_url.as_str())),

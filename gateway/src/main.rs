@@ -39,6 +39,9 @@ struct Arguments {
     /// The order service, as host:port.
     #[arg(long, env, default_value = "127.0.0.1:8083")]
     orders: Address,
+    /// A service counts as away when /readyz failed so many times in a row.
+    #[arg(long, env, default_value_t = Settings::AWAY_AFTER, value_parser = clap::value_parser!(u8).range(1..))]
+    away_after: u8,
     /// The `iss` of the user pool's tokens.
     #[arg(long, env)]
     auth_issuer: String,
@@ -106,6 +109,7 @@ fn main() -> anyhow::Result<()> {
         products: arguments.products,
         baskets: arguments.baskets,
         orders: arguments.orders,
+        away_after: arguments.away_after,
         issuer: arguments.auth_issuer,
         client_ids: arguments.auth_client_ids,
         jwks_url: arguments.auth_jwks_url,

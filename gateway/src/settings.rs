@@ -34,6 +34,8 @@ pub struct Settings {
     pub baskets: Address,
     /// The order service.
     pub orders: Address,
+    /// A service counts as away when `/readyz` failed so many times in a row; it is asked each second.
+    pub away_after: u8,
     /// The `iss` of the user pool's tokens.
     pub issuer: String,
     /// The app clients whose access tokens are taken for a customer's or merchant's.
@@ -101,6 +103,11 @@ pub struct AddressError(String);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no origin: it has to be like https://shop.example, without a path, and `*` is none")]
 pub struct OriginError(String);
+
+impl Settings {
+    /// Soon enough for a replica that stops: it lets requests in for longer.
+    pub const AWAY_AFTER: u8 = 3;
+}
 
 impl Limits {
     /// For a shop's clients, people and programs alike, on a machine with 1 GiB for the gateway.

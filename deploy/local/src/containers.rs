@@ -1,5 +1,5 @@
 //! What the compose file runs beside the services: one-shot containers that make stacks, demo users and demo catalog, the
-//! payment sandbox, and the mail that would have been sent.
+//! doors before the services, the payment sandbox, and the mail that would have been sent.
 //!
 //! A container finds what the stacks put out in a folder that all of them share, one file a setting, as secrets are
 //! mounted elsewhere: `AUTH_ISSUER_FILE=/run/commerce/AUTH_ISSUER`. The gateway's configuration lies there as well.
@@ -10,16 +10,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use aws_sdk_sqs::error::DisplayErrorContext;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{Address, Limits};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use crate::console::{print, say};
 use crate::deployment::Deployment;
+use crate::doors::Door;
 use crate::edge::{self, Places};
 use crate::instance::Secrets;
 use crate::payment_sandbox::{self, PaymentSandbox, Webhook};
@@ -65,6 +68,12 @@ enum Verb {
         /// Where the product service is
         #[arg(long, env = "PRODUCT_SERVICE_URL", default_value = "http://product-service:8080")]
         product_service: Url,
+    },
+    /// Stand before the services: who comes while one is being replaced waits for its successor
+    Doors {
+        /// A port here, and the service behind it
+        #[arg(value_name = "PORT=HOST:PORT", required = true)]
+        doors: Vec<Behind>,
     },
     /// Run the payment sandbox
     Payments(Payments),
@@ -119,8 +128,28 @@ struct Payments {
     journal: PathBuf,
 }
 
+/// What is behind a door.
+#[derive(Clone, Debug)]
+struct Behind {
+    port: u16,
+    service: String,
+}
+
+impl FromStr for Behind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let said = text.split_once('=').filter(|(_, service)| service.contains(':'));
+        let said = said.and_then(|(port, service)| Some((port.parse().ok()?, service.to_owned())));
+        let (port, service) = said.ok_or("not of the form PORT=HOST:PORT")?;
+        Ok(Self { port, service })
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Part {
+    /// The doors, which anybody can come to
+    Doors,
     /// The payment sandbox, which answers
     Payments,
     /// The mail, whose queue answers
@@ -146,6 +175,7 @@ async fn run(Arguments { place, verb }: Arguments) -> anyhow::Result<()> {
     match verb {
         Verb::Stacks(stacks) => place.make_stacks(stacks).await,
         Verb::Seed { product_service } => place.seed(&product_service).await,
+        Verb::Doors { doors } => stand_before(doors).await,
         Verb::Payments(payments) => place.take_payments(payments).await,
         Verb::Mail => place.print_mail().await,
         Verb::Token { user } => {
@@ -153,6 +183,10 @@ async fn run(Arguments { place, verb }: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Bank { page, outcome } => bank(page, outcome).await,
+        Verb::Healthcheck { part: Part::Doors } => {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).await?;
+            Ok(())
+        }
         Verb::Healthcheck { part: Part::Payments } => {
             let url = format!("http://127.0.0.1:{PORT}/livez");
             loopback::http()?.get(url).send().await?.error_for_status()?;
@@ -285,6 +319,17 @@ fn gateway_of(stacks: Stacks, deployment: &Deployment) -> anyhow::Result<String>
         deployment,
         &own,
     )?)?)
+}
+
+/// On the usual port nothing is led to: it tells that this runs.
+async fn stand_before(doors: Vec<Behind>) -> anyhow::Result<()> {
+    let _runs = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+    let mut open = Vec::new();
+    for Behind { port, service } in doors {
+        say(format_args!("port {port} leads to {service}"));
+        open.push(Door::before(service, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await?);
+    }
+    told_to_stop().await
 }
 
 async fn bank(page: Url, outcome: Option<Outcome>) -> anyhow::Result<()> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::ParseIntError;
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -95,6 +97,7 @@ pub(crate) fn settings(
         products: places.products,
         baskets: places.baskets,
         orders: places.orders,
+        away_after: number(own, "AWAY_AFTER", Settings::AWAY_AFTER)?,
         issuer: deployment.setting("AUTH_ISSUER")?.to_owned(),
         client_ids: deployment
             .setting("AUTH_CLIENT_IDS")?
@@ -117,10 +120,7 @@ pub(crate) fn settings(
 
 /// What `render-gateway` takes from the same variables.
 fn limits(usual: Limits, own: &BTreeMap<String, String>) -> anyhow::Result<Limits> {
-    let number = |name: &str, usual: u32| match own.get(name) {
-        Some(said) => said.parse().with_context(|| format!("{name}: {said:?} is no number")),
-        None => Ok(usual),
-    };
+    let number = |name: &str, usual: u32| number(own, name, usual);
     Ok(Limits {
         address: Rate {
             per_second: number("LIMIT_ADDRESS_PER_S", usual.address.per_second)?,
@@ -133,6 +133,16 @@ fn limits(usual: Limits, own: &BTreeMap<String, String>) -> anyhow::Result<Limit
         connections: number("MAX_CONNECTIONS", usual.connections)?,
         heap_mib: number("MAX_HEAP_MIB", usual.heap_mib)?,
     })
+}
+
+fn number<N>(own: &BTreeMap<String, String>, name: &str, usual: N) -> anyhow::Result<N>
+where
+    N: FromStr<Err = ParseIntError>,
+{
+    match own.get(name) {
+        Some(said) => said.parse().with_context(|| format!("{name}: {said:?} is no number")),
+        None => Ok(usual),
+    }
 }
 
 fn origins(own: &BTreeMap<String, String>) -> anyhow::Result<Vec<Origin>> {

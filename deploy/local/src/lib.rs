@@ -13,6 +13,7 @@ pub mod console;
 pub mod containers;
 pub mod deployment;
 mod dice;
+pub mod doors;
 mod edge;
 pub mod event_tap;
 pub mod instance;

@@ -16,6 +16,7 @@ fn settings() -> Settings {
         products: SocketAddr::from(([127, 0, 0, 1], 8081)).into(),
         baskets: SocketAddr::from(([127, 0, 0, 1], 8082)).into(),
         orders: SocketAddr::from(([127, 0, 0, 1], 8083)).into(),
+        away_after: Settings::AWAY_AFTER,
         issuer: "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_1".to_owned(),
         client_ids: vec!["shop".to_owned(), "services+1".to_owned()],
         jwks_url: "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_1/.well-known/jwks.json"

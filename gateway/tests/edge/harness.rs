@@ -176,6 +176,7 @@ pub(crate) fn settings([products, baskets, orders, collector]: &[Upstream; 4]) -
         products: products.address().into(),
         baskets: baskets.address().into(),
         orders: orders.address().into(),
+        away_after: Settings::AWAY_AFTER,
         issuer: issuer.auth_issuer,
         client_ids: issuer.auth_client_ids,
         jwks_url: issuer.auth_jwks_url,
