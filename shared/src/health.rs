@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config;
 use crate::problem::Problem;
-use crate::run::Leave;
+use crate::server::leave::Leave;
 
 type Probe = dyn Fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync;
 

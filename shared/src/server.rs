@@ -1,6 +1,8 @@
 //! The HTTP server of every service: its limits, what all routes share, and its part in a stop. The
 //! routes, and what their handlers work with, are the service's own.
 
+pub mod leave;
+
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -18,7 +20,8 @@ use crate::config::CommonSettings;
 use crate::docs::Docs;
 use crate::health::Readiness;
 use crate::outgoing::Outgoing;
-use crate::run::{self, Leave, Tasks};
+use crate::run::{self, Tasks};
+use crate::server::leave::Leave;
 use crate::web::{Edge, ServerSpan};
 
 /// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
@@ -66,7 +69,7 @@ impl Server {
     where
         C: Fn(&mut ServiceConfig<'_>) + Clone + Send + 'static,
     {
-        let (listener, leave) = (run::listen(common)?, Leave::new(common));
+        let (listener, leave) = (leave::listen(common)?, Leave::new(common));
         let port = listener.local_addr()?.port();
         let edge = web::Data::new(Edge::new(
             &routes.api,
@@ -124,9 +127,9 @@ impl Server {
         self.port
     }
 
-    /// Answers until it is told to stop; then it is left as [`run::stop_server`] says, and when `leaning` is over, which other work does
-    /// whose connections the server's threads may have opened, requests under way have what is left of
-    /// `SHUTDOWN_S`. Requests that take longer are cut, which is a failure of this task.
+    /// Answers until it is told to stop; then it is left as [`leave::stop_server`] says. `leaning` is other work
+    /// whose connections the server's threads may have opened: when it is over, requests under way have what
+    /// is left of `SHUTDOWN_S`. Requests that take longer are cut, which is a failure of this task.
     pub fn run(self, tasks: &mut Tasks, leaning: impl Future<Output = ()> + Send + 'static) {
         let Self {
             mut server,
@@ -138,7 +141,7 @@ impl Server {
         let drain = Duration::from_secs(settings.shutdown_s);
         let handle = server.handle();
         tasks.spawn("the HTTP server", async move {
-            run::tell_ready(&settings);
+            leave::tell_ready(&settings);
             tokio::select! {
                 ended = &mut server => return ended.context("serve"),
                 () = stop.cancelled() => {}
@@ -146,7 +149,7 @@ impl Server {
             // It is the server itself that hears of its stop: dropped here, it would leave its threads alone with
             // their requests, which the end of the process cuts.
             tokio::select! {
-                stopped = run::stop_server(handle, leaning, leave, Instant::now() + drain) => stopped,
+                stopped = leave::stop_server(handle, leaning, leave, Instant::now() + drain) => stopped,
                 ended = &mut server => ended.context("serve"),
             }
         });
