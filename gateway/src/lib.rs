@@ -9,7 +9,10 @@ mod template;
 use serde_json::{Value, json};
 use url::Url;
 
-pub use self::settings::{Address, AddressError, Limits, Origin, OriginError, Rate, Settings, Tls};
+use self::settings::Caller;
+pub use self::settings::{
+    Address, AddressError, Limits, Origin, OriginError, Rate, Sampling, SamplingError, Settings, Tls,
+};
 use self::template::Template;
 
 const TEMPLATE: &str = include_str!("../envoy.yaml");
@@ -133,7 +136,7 @@ fn edge(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError> 
 /// Where requests, keys and spans are sent to.
 fn services(settings: &Settings) -> Result<Vec<(&'static str, Value)>, RenderError> {
     let (jwks_address, jwks_transport) = jwks(&settings.jwks_url)?;
-    let (collector_address, tracer) = tracer(settings.collector.as_ref())?;
+    let (collector_address, tracer) = tracer(settings.collector.as_ref(), settings.sampling)?;
     Ok(vec![
         ("PRODUCTS_HOST", json!(settings.products.host)),
         ("PRODUCTS_PORT", json!(settings.products.port)),
@@ -197,13 +200,13 @@ fn jwks(url: &Url) -> Result<(Address, Value), RenderError> {
 
 /// Envoy's tracer must have somewhere to send spans to. With nowhere, none is sampled: trace ids are still made, passed
 /// on and logged.
-fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
-    let (address, base, sampled_percent) = match collector {
+fn tracer(collector: Option<&Url>, sampling: Sampling) -> Result<(Address, Value), RenderError> {
+    let (address, base, sampling) = match collector {
         Some(url) => {
             let address = Address::of(url).filter(|_| url.scheme() == "http").ok_or_else(|| {
                 RenderError::Url(url.clone(), "the collector of spans; it has to be http://host:port")
             })?;
-            (address, url.as_str().trim_end_matches('/'), 100)
+            (address, url.as_str().trim_end_matches('/'), sampling)
         }
         None => (
             Address {
@@ -211,7 +214,10 @@ fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
                 port: 4318,
             },
             "http://127.0.0.1:4318",
-            0,
+            Sampling {
+                caller: Caller::IsNotAsked,
+                millionths: 0,
+            },
         ),
     };
     let tracer = json!({
@@ -220,13 +226,27 @@ fn tracer(collector: Option<&Url>) -> Result<(Address, Value), RenderError> {
         "http_service": {
             "http_uri": { "uri": format!("{base}/v1/traces"), "cluster": "collector", "timeout": "2s" },
         },
-        "sampler": {
-            "name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
-                "sampling_percentage": { "numerator": sampled_percent },
-            },
-        },
+        "sampler": sampler(sampling),
     });
     Ok((address, tracer))
+}
+
+fn sampler(sampling: Sampling) -> Value {
+    let of_its_own = json!({
+        "name": "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+            "sampling_percentage": { "numerator": sampling.millionths, "denominator": "MILLION" },
+        },
+    });
+    match sampling.caller {
+        Caller::IsNotAsked => of_its_own,
+        Caller::Decides => json!({
+            "name": "envoy.tracers.opentelemetry.samplers.parent_based",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+                "wrapped_sampler": of_its_own,
+            },
+        }),
+    }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Parser};
-use gateway::{Address, Limits, Origin, Rate, Settings, Tls};
+use gateway::{Address, Limits, Origin, Rate, Sampling, Settings, Tls};
 use url::Url;
 
 /// Prints the gateway's configuration for Envoy.
@@ -54,6 +54,12 @@ struct Arguments {
     /// An OTLP collector that speaks HTTP.
     #[arg(long, env)]
     otel_exporter_otlp_endpoint: Option<Url>,
+    /// Which traces it is told of.
+    #[arg(long, env, default_value = "parentbased_always_on")]
+    otel_traces_sampler: String,
+    /// The share, from 0 to 1, for samplers that are called a ratio.
+    #[arg(long, env, default_value = "1")]
+    otel_traces_sampler_arg: String,
 }
 
 /// TLS, all of it or nothing.
@@ -114,6 +120,8 @@ fn main() -> anyhow::Result<()> {
         client_ids: arguments.auth_client_ids,
         jwks_url: arguments.auth_jwks_url,
         collector: arguments.otel_exporter_otlp_endpoint,
+        sampling: Sampling::named(&arguments.otel_traces_sampler, &arguments.otel_traces_sampler_arg)
+            .context("OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG")?,
     })?;
     if let Some(tls) = tls {
         let file = &tls.secret_file;

@@ -45,6 +45,75 @@ pub struct Settings {
     /// Where spans go: the base address of an OTLP collector that speaks HTTP, as in `OTEL_EXPORTER_OTLP_ENDPOINT`.
     /// Without it trace ids are made and passed on, but no span is sent.
     pub collector: Option<Url>,
+    /// Which traces it is told of.
+    pub sampling: Sampling,
+}
+
+/// Which traces are told of, by the names that OpenTelemetry has for it (`OTEL_TRACES_SAMPLER`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Whether a caller's own decision counts.
+    pub(crate) caller: Caller,
+    /// Of a million traces that begin here.
+    pub(crate) millionths: u32,
+}
+
+/// Whether a caller's decision counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Decides,
+    IsNotAsked,
+}
+
+/// Not a way of sampling.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SamplingError {
+    /// The name.
+    #[error(
+        "{0:?} is no sampler: there are always_on, always_off, traceidratio, and the same with parentbased_ in front"
+    )]
+    Name(String),
+    /// The share.
+    #[error("{0:?} is no share: it has to be a number from 0 to 1")]
+    Share(String),
+}
+
+impl Sampling {
+    /// All that begin here, and of those that a caller began the ones that it tells of itself.
+    pub const USUAL: Self = Self {
+        caller: Caller::Decides,
+        millionths: 1_000_000,
+    };
+
+    /// By the sampler's name and, for ratios, the share.
+    ///
+    /// # Errors
+    ///
+    /// There is no such sampler, or the share is none.
+    pub fn named(name: &str, share: &str) -> Result<Self, SamplingError> {
+        let share = millionths(share).ok_or_else(|| SamplingError::Share(share.to_owned()))?;
+        let (caller, root) = match name.strip_prefix("parentbased_") {
+            Some(root) => (Caller::Decides, root),
+            None => (Caller::IsNotAsked, name),
+        };
+        let millionths = match root {
+            "always_on" => 1_000_000,
+            "always_off" => 0,
+            "traceidratio" => share,
+            _ => return Err(SamplingError::Name(name.to_owned())),
+        };
+        Ok(Self { caller, millionths })
+    }
+}
+
+fn millionths(share: &str) -> Option<u32> {
+    let share: f64 = share.parse().ok().filter(|share| (0.0..=1.0).contains(share))?;
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::as_conversions,
+        reason = "the setting is a float by its standard; from here on it is whole millionths, at most a million"
+    )]
+    Some((share * 1_000_000.0).round() as u32)
 }
 
 /// A certificate by its files, which may change while Envoy runs: both are read again when a file is moved into the

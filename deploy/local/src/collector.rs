@@ -31,6 +31,11 @@ pub const SPANS_EVERY_MS: &str = "OTEL_BSP_SCHEDULE_DELAY";
 /// The same for its metrics.
 pub const METRICS_EVERY_MS: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
+/// The variable that says which traces are told of.
+pub const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+/// The share of them, where that is a ratio.
+pub const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+
 /// Beyond it the file is put aside, and the one that was put aside before is gone.
 const LONGEST_FILE: u64 = 64 * 1024 * 1024;
 /// More than an exporter sends at once.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
-use gateway::{Address, Limits, Origin, Rate, Settings};
+use gateway::{Address, Limits, Origin, Rate, Sampling, Settings};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
@@ -115,7 +115,16 @@ pub(crate) fn settings(
                     .with_context(|| format!("{}: {url:?} is no address", collector::ENDPOINT))
             })
             .transpose()?,
+        sampling: sampling(own)?,
     })
+}
+
+/// What the services take from the same variables.
+fn sampling(own: &BTreeMap<String, String>) -> anyhow::Result<Sampling> {
+    let said = |name: &str, usual: &'static str| own.get(name).map_or(usual, String::as_str).to_owned();
+    let name = said(collector::SAMPLER, "parentbased_always_on");
+    let share = said(collector::SAMPLER_ARG, "1");
+    Sampling::named(&name, &share).with_context(|| collector::SAMPLER.to_owned())
 }
 
 /// What `render-gateway` takes from the same variables.

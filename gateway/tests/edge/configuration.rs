@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use gateway::{Address, Limits, RenderError, Settings, render};
+use gateway::{Address, Limits, RenderError, Sampling, SamplingError, Settings, render};
 
 fn settings() -> Settings {
     Settings {
@@ -23,6 +23,7 @@ fn settings() -> Settings {
             .parse()
             .unwrap(),
         collector: None,
+        sampling: Sampling::USUAL,
     }
 }
 
@@ -31,10 +32,15 @@ fn envoy_takes_the_configuration_with_and_without_tls_and_a_collector() {
     let plain = Settings {
         jwks_url: "http://127.0.0.1:8085/pool/.well-known/jwks.json".parse().unwrap(),
         collector: Some("http://collector:4318".parse().unwrap()),
+        sampling: Sampling::named("traceidratio", "0.25").unwrap(),
         products: "product-service:8080".parse().unwrap(),
         ..settings()
     };
-    for settings in [settings(), plain] {
+    let asked = Settings {
+        sampling: Sampling::named("parentbased_traceidratio", "0.000001").unwrap(),
+        ..plain.clone()
+    };
+    for settings in [settings(), plain, asked] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("envoy.yaml");
         std::fs::write(&file, render(&settings).unwrap()).unwrap();
@@ -92,6 +98,22 @@ fn wrong_settings_are_named() {
         ..settings()
     };
     assert!(matches!(render(&encrypted).unwrap_err(), RenderError::Url(..)));
+}
+
+#[test]
+fn samplers_are_those_that_opentelemetry_names() {
+    assert_eq!(Sampling::named("parentbased_always_on", "0.5"), Ok(Sampling::USUAL));
+    assert_eq!(Sampling::named("parentbased_traceidratio", "1.0"), Ok(Sampling::USUAL));
+    assert_eq!(Sampling::named("traceidratio", "0"), Sampling::named("always_off", "1"));
+    for name in ["", "parentbased_", "jaeger_remote", "parentbased_parentbased_always_on"] {
+        assert_eq!(Sampling::named(name, "1"), Err(SamplingError::Name(name.to_owned())));
+    }
+    for share in ["", "1.1", "-0.1", "NaN", "half"] {
+        assert_eq!(
+            Sampling::named("always_on", share),
+            Err(SamplingError::Share(share.to_owned()))
+        );
+    }
 }
 
 #[test]

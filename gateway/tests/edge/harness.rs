@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use gateway::{Limits, Settings};
+use gateway::{Limits, Sampling, Settings};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use shared::testing::Issuer;
@@ -181,6 +181,7 @@ pub(crate) fn settings([products, baskets, orders, collector]: &[Upstream; 4]) -
         client_ids: issuer.auth_client_ids,
         jwks_url: issuer.auth_jwks_url,
         collector: Some(format!("http://{}", collector.address()).parse().unwrap()),
+        sampling: Sampling::USUAL,
     }
 }
 

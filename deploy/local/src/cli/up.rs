@@ -47,9 +47,17 @@ pub(super) async fn up(folder: Folder, up: Up) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the person at it wants spans and metrics to go: the gateway, which begins the traces, has to know it as the services do.
+fn of_telemetry() -> BTreeMap<String, String> {
+    let all =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    all.filter(|(name, _)| name.starts_with("OTEL_")).collect()
+}
+
 async fn start(folder: Folder, up: Up) -> anyhow::Result<(System, Option<Collector>)> {
     check(&folder, &up.wishes()).await?;
-    let mut settings: BTreeMap<_, _> = up.settings.iter().cloned().collect();
+    let mut settings = of_telemetry();
+    settings.extend(up.settings.iter().cloned());
     let collector = if up.observe {
         let collector = Collector::start(folder.spans())?;
         settings.insert(collector::ENDPOINT.to_owned(), collector.url().to_owned());
