@@ -136,7 +136,10 @@ impl Baskets {
         match (self.store.change_line(id, &product, change, clock::now()).await, found) {
             (Ok(basket), Ok(_)) => Ok(self.priced(basket).await),
             // It has just been asked, for as long as it gets.
-            (Ok(basket), Err(_away)) => Ok(Priced { basket, products: None }),
+            (Ok(basket), Err(away)) => {
+                tell_of_stale(&away);
+                Ok(Priced { basket, products: None })
+            }
             (Err(ChangeError::Refused(refusal)), found) => Err(match (refusal.why, found) {
                 (ChangeRefused::NoSuchLine, Ok(_)) => BasketError::ProductUnavailable,
                 (ChangeRefused::NoSuchLine, Err(away)) => BasketError::Products(away),
@@ -249,11 +252,18 @@ impl Baskets {
     async fn priced(&self, basket: Basket) -> Priced {
         let products = match basket.lines.is_empty() {
             true => Some(Found::new()),
-            // The client has logged why not; what is shown says that it is not of now.
-            false => self.products.recent(basket.lines.keys().copied()).await.ok(),
+            false => {
+                let found = self.products.recent(basket.lines.keys().copied()).await;
+                found.inspect_err(tell_of_stale).ok()
+            }
         };
         Priced { basket, products }
     }
+}
+
+/// The request does not fail for it: what is shown says that it is not of now.
+fn tell_of_stale(away: &Unavailable) {
+    tracing::warn!(error = %away, "products could not be asked for: a basket is shown as it was");
 }
 
 fn snapshot(product: Option<&Product>) -> Option<Snapshot> {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use shared::capacity::Bill;
 use shared::contract::Entry;
 use shared::ids::OrderId;
 use shared::outbox::Publisher;
@@ -21,7 +22,8 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info_span};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 pub(crate) use self::hints::HintError;
@@ -298,10 +300,18 @@ impl Fulfilment {
     /// A go at an order on a task of its own, for as long as it has a place.
     fn spawn(self: &Arc<Self>, order: Order, place: OwnedSemaphorePermit) {
         let fulfilment = Arc::clone(self);
-        let span = info_span!("order.fulfil", order_id = %order.id);
+        let span = info_span!(
+            "order.fulfil",
+            order_id = %order.id,
+            commerce.dynamodb.milli_rcu = Empty,
+            commerce.dynamodb.milli_wcu = Empty,
+            commerce.dynamodb.round_trips = Empty,
+        );
         self.running.spawn_on(
             async move {
-                fulfilment.go(order).await;
+                let bill = Bill::default();
+                bill.clone().scope(fulfilment.go(order)).await;
+                bill.consumed().tell(&Span::current());
                 drop(place);
             }
             .instrument(span),

@@ -1,6 +1,7 @@
 //! What is counted of orders. The names are what dashboards and alarms ask for: changing one blinds them.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
@@ -59,6 +60,14 @@ static PAYMENT_REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         )
         .build()
 });
+static PAYMENT_CALLS: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("order-service")
+        .f64_histogram("payments.call.duration")
+        .with_unit("s")
+        .with_description("Calls of the payment provider with all their tries, by whether it answered")
+        .with_boundaries(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+        .build()
+});
 static DISPUTED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("order-service")
         .u64_counter("orders.disputed")
@@ -109,6 +118,11 @@ pub(crate) fn parked() {
 /// The provider refused a call for what this service is or sent.
 pub(crate) fn payment_refused() {
     PAYMENT_REFUSED.add(1, &[]);
+}
+
+/// The provider was called.
+pub(crate) fn payment_called(taken: Duration, outcome: &'static str) {
+    PAYMENT_CALLS.record(taken.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
 }
 
 /// A dispute was noted.

@@ -1,5 +1,7 @@
 //! The AWS SDK as the services use it: one configuration, one HTTP client, bounded retries.
 
+mod spans;
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
@@ -11,6 +13,7 @@ use aws_sdk_dynamodb::config::{StalledStreamProtectionConfig, interceptors::Inte
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use clap::Args;
 
+use self::spans::Spans;
 use crate::capacity::CapacityMeter;
 use crate::outgoing::Outgoing;
 
@@ -69,6 +72,7 @@ impl Aws {
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.tables)
             .interceptor(CapacityMeter)
+            .interceptor(Spans)
             .build();
         aws_sdk_dynamodb::Client::from_conf(config)
     }
@@ -76,13 +80,19 @@ impl Aws {
     /// An EventBridge client.
     #[must_use]
     pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
-        aws_sdk_eventbridge::Client::new(&self.others)
+        let config = aws_sdk_eventbridge::config::Builder::from(&self.others)
+            .interceptor(Spans)
+            .build();
+        aws_sdk_eventbridge::Client::from_conf(config)
     }
 
     /// An SQS client.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.others)
+        let config = aws_sdk_sqs::config::Builder::from(&self.others)
+            .interceptor(Spans)
+            .build();
+        aws_sdk_sqs::Client::from_conf(config)
     }
 }
 

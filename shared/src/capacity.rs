@@ -21,6 +21,7 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
+use tracing::Span;
 
 tokio::task_local! {
     static BILL: Bill;
@@ -69,6 +70,15 @@ impl Bill {
             milli_wcu: self.0.milli_wcu.load(Ordering::Relaxed),
             round_trips: self.0.round_trips.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Consumed {
+    /// Writes it on the span of the work that it was consumed by, which has to have the three fields.
+    pub fn tell(self, span: &Span) {
+        span.record("commerce.dynamodb.milli_rcu", self.milli_rcu);
+        span.record("commerce.dynamodb.milli_wcu", self.milli_wcu);
+        span.record("commerce.dynamodb.round_trips", self.round_trips);
     }
 }
 
@@ -183,7 +193,7 @@ impl Intercept for CapacityMeter {
             }
         };
         if let Some((operation, figures)) = told(output) {
-            charge(operation, &figures);
+            charge(operation, added_up(operation, &figures));
         }
         Ok(())
     }
@@ -204,8 +214,12 @@ static REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
-fn charge(operation: &'static str, figures: &[&ConsumedCapacity]) {
-    let bill = Bill::current();
+/// What one call consumed; none where the answer tells nothing.
+pub(crate) fn of(output: &aws_smithy_runtime_api::client::interceptors::context::Output) -> Option<Consumed> {
+    told(output).map(|(operation, figures)| added_up(operation, &figures))
+}
+
+fn added_up(operation: &'static str, figures: &[&ConsumedCapacity]) -> Consumed {
     // dynoxide and older emulators tell the total alone; which kind it is, the operation tells.
     let writes = [
         "put_item",
@@ -215,18 +229,32 @@ fn charge(operation: &'static str, figures: &[&ConsumedCapacity]) {
         "transact_write_items",
     ]
     .contains(&operation);
+    let mut consumed = Consumed {
+        milli_rcu: 0,
+        milli_wcu: 0,
+        round_trips: 1,
+    };
     for figure in figures {
         let read = figure.read_capacity_units.or(figure.capacity_units.filter(|_| !writes));
         let written = figure.write_capacity_units.or(figure.capacity_units.filter(|_| writes));
-        for (units, kind, total) in [(read, "read", &bill.0.milli_rcu), (written, "write", &bill.0.milli_wcu)] {
-            let milli = milli(units.unwrap_or_default());
-            if milli > 0 {
-                total.fetch_add(milli, Ordering::Relaxed);
-                UNITS.add(
-                    milli,
-                    &[KeyValue::new("operation", operation), KeyValue::new("kind", kind)],
-                );
-            }
+        consumed.milli_rcu += milli(read.unwrap_or_default());
+        consumed.milli_wcu += milli(written.unwrap_or_default());
+    }
+    consumed
+}
+
+fn charge(operation: &'static str, consumed: Consumed) {
+    let bill = Bill::current();
+    for (milli, kind, total) in [
+        (consumed.milli_rcu, "read", &bill.0.milli_rcu),
+        (consumed.milli_wcu, "write", &bill.0.milli_wcu),
+    ] {
+        if milli > 0 {
+            total.fetch_add(milli, Ordering::Relaxed);
+            UNITS.add(
+                milli,
+                &[KeyValue::new("operation", operation), KeyValue::new("kind", kind)],
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::auth::AuthSettings;
 use crate::aws::AwsSettings;
+use crate::telemetry::{Levels, Propagator, Ratio, SamplerName};
 
 /// What every service is told.
 #[derive(Args, Clone, Debug)]
@@ -65,9 +66,10 @@ pub struct CommonSettings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetrySettings {
-    /// Levels by module, such as `info,product_service=debug`.
+    /// Levels by module, such as `info,product_service=debug`. Where a file says so (`LOG_LEVEL_FILE`), it is read again at
+    /// each SIGHUP.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
-    pub log_level: String,
+    pub log_level: Levels,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
@@ -75,6 +77,26 @@ pub struct TelemetrySettings {
     /// variables mean what OpenTelemetry says they mean.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<Url>,
+    /// Which traces are told of. By default all that begin here, and of those that a caller began the ones that it
+    /// tells of itself.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", default_value = "parentbased_always_on")]
+    pub otel_traces_sampler: SamplerName,
+    /// The share of traces, from 0 to 1, for the two samplers that are called a ratio.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1")]
+    pub otel_traces_sampler_arg: Ratio,
+    /// The headers by which traces come in and go out, separated by commas: each is sent; where several come, the last
+    /// one named counts. With `xray` ids begin with the time, as X-Ray wants them.
+    #[arg(
+        long,
+        env = "OTEL_PROPAGATORS",
+        default_value = "tracecontext",
+        value_delimiter = ','
+    )]
+    pub otel_propagators: Vec<Propagator>,
+    /// Where a Prometheus may ask for the metrics, at `/metrics`; nowhere when unset. Whoever reaches it reads them: it is
+    /// for the network inside, and never `BIND`'s.
+    #[arg(long, env = "METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// How log lines look.
@@ -92,7 +114,7 @@ pub enum LogFormat {
 pub fn parse<S: Parser>(arguments: Vec<OsString>) -> S {
     match try_parse(arguments) {
         Ok(settings) => settings,
-        Err(Refused::Clap(error)) if !error.use_stderr() => error.exit(),
+        Err(Refused::Asked(error)) => error.exit(),
         Err(refused) => {
             #[expect(
                 clippy::print_stderr,
@@ -109,9 +131,12 @@ pub fn parse<S: Parser>(arguments: Vec<OsString>) -> S {
 /// Why the settings were refused, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// A setting is missing, unknown or wrong.
-    #[error("{}", one_line(.0))]
-    Clap(#[from] clap::Error),
+    /// Settings are missing, unknown or wrong; all of them.
+    #[error("{0}")]
+    Settings(String),
+    /// The help or the version was asked for, and is no refusal.
+    #[error("{0}")]
+    Asked(clap::Error),
     /// A setting's file cannot be read.
     #[error("{name}_FILE: cannot read {file}: {fault}")]
     File {
@@ -129,9 +154,16 @@ pub enum Refused {
 /// # Errors
 /// A setting is missing, unknown or wrong, or a setting's file cannot be read.
 pub fn try_parse<S: Parser>(mut arguments: Vec<OsString>) -> Result<S, Refused> {
-    let from_files = given_by_files(&S::command(), &arguments)?;
+    let command = S::command();
+    let from_files = given_by_files(&command, &arguments)?;
     arguments.extend(from_files);
-    Ok(S::try_parse_from(arguments)?)
+    S::try_parse_from(&arguments).map_err(|error| {
+        if error.use_stderr() {
+            Refused::Settings(all_wrong(command, &arguments, error))
+        } else {
+            Refused::Asked(error)
+        }
+    })
 }
 
 /// For every setting that is given neither by its flag nor by its variable, the text of the file that
@@ -169,13 +201,31 @@ fn has_flag(arguments: &[OsString], flag: &str) -> bool {
     given.any(|given| given.split('=').next() == Some(flag))
 }
 
+/// clap stops at the first value that is wrong; so it is asked again without that setting's rule.
+fn all_wrong(mut command: clap::Command, arguments: &[OsString], first: clap::Error) -> String {
+    let mut told = vec![one_line(&command, &first)];
+    let (mut error, mut known) = (first, Vec::new());
+    while matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
+        && let Some(wrong) = named(&error).first().and_then(|name| argument(&command, name))
+        && !known.contains(wrong.get_id())
+    {
+        let id = wrong.get_id().clone();
+        command = command.mut_arg(&id, |arg| arg.value_parser(clap::builder::ValueParser::os_string()));
+        known.push(id);
+        match command.clone().try_get_matches_from(arguments) {
+            Ok(_) => break,
+            Err(next) => {
+                told.push(one_line(&command, &next));
+                error = next;
+            }
+        }
+    }
+    told.join("; ")
+}
+
 /// clap's own text has several lines and names flags; a deployment sets variables.
-fn one_line(error: &clap::Error) -> String {
-    let named: Vec<String> = match error.get(ContextKind::InvalidArg) {
-        Some(clap::error::ContextValue::String(one)) => vec![as_setting(one)],
-        Some(clap::error::ContextValue::Strings(many)) => many.iter().map(|one| as_setting(one)).collect(),
-        Some(_) | None => Vec::new(),
-    };
+fn one_line(command: &clap::Command, error: &clap::Error) -> String {
+    let named: Vec<_> = named(error).iter().map(|one| as_setting(command, one)).collect();
     let names = named.join(", ");
     if error.kind() == ErrorKind::MissingRequiredArgument {
         return format!("missing setting: {names} (see --help)");
@@ -189,10 +239,33 @@ fn one_line(error: &clap::Error) -> String {
     }
 }
 
-/// `--event-bus <EVENT_BUS>` is the setting `EVENT_BUS`.
-fn as_setting(argument: &str) -> String {
+/// The arguments that an error is about, such as `--event-bus <EVENT_BUS>`.
+fn named(error: &clap::Error) -> Vec<String> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(clap::error::ContextValue::String(one)) => vec![one.clone()],
+        Some(clap::error::ContextValue::Strings(many)) => many.clone(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn flag(argument: &str) -> &str {
     let flag = argument.split([' ', '=']).next().unwrap_or_default();
-    flag.trim_start_matches('-').replace('-', "_").to_uppercase()
+    flag.trim_start_matches('-')
+}
+
+fn argument<'a>(command: &'a clap::Command, named: &str) -> Option<&'a clap::Arg> {
+    command
+        .get_arguments()
+        .find(|known| known.get_long() == Some(flag(named)))
+}
+
+/// `--event-bus <EVENT_BUS>` is the setting `EVENT_BUS`.
+fn as_setting(command: &clap::Command, named: &str) -> String {
+    let variable = argument(command, named).and_then(|known| known.get_env());
+    match variable.and_then(|name| name.to_str()) {
+        Some(name) => name.to_owned(),
+        None => flag(named).replace('-', "_").to_uppercase(),
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +280,8 @@ mod tests {
         table: String,
         #[arg(long, default_value_t = 3)]
         count: u8,
+        #[arg(long, default_value = "1")]
+        share: Ratio,
         #[arg(long, env = "CONFIG_TEST_SECRET", hide_env_values = true)]
         secret: SecretString,
     }
@@ -218,7 +293,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_in_one_line() {
-        assert_eq!(parsed(&[]).unwrap_err(), "missing setting: TABLE, SECRET (see --help)");
+        assert_eq!(
+            parsed(&[]).unwrap_err(),
+            "missing setting: CONFIG_TEST_TABLE, CONFIG_TEST_SECRET (see --help)"
+        );
     }
 
     #[test]
@@ -228,6 +306,18 @@ mod tests {
             refused.starts_with("setting COUNT: ") && !refused.contains('\n'),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_named_at_once() {
+        let refused = parsed(&["--table=t", "--count=many", "--share=half"]).unwrap_err();
+        let parts: Vec<_> = refused.split("; ").collect();
+        assert_eq!(parts.len(), 3, "{refused}");
+        assert!(
+            parts[0].starts_with("setting COUNT: ") && parts[1].starts_with("setting SHARE: "),
+            "{refused}"
+        );
+        assert_eq!(parts[2], "missing setting: CONFIG_TEST_SECRET (see --help)");
     }
 
     #[test]
@@ -241,8 +331,8 @@ mod tests {
     fn flags_are_taken() {
         let some = parsed(&["--table=t", "--secret=s", "--count=4"]).unwrap();
         assert_eq!(
-            (some.table.as_str(), some.count, some.secret.expose_secret()),
-            ("t", 4, "s")
+            (some.table.as_str(), some.count, some.share, some.secret.expose_secret()),
+            ("t", 4, "1".parse().unwrap(), "s")
         );
     }
 }

@@ -10,8 +10,11 @@ use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use jiff::Timestamp;
 use opentelemetry::metrics::{Counter, Histogram};
-use opentelemetry::{KeyValue, global};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, KeyValue, global};
 use thiserror::Error;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 use crate::contract::Entry;
@@ -64,24 +67,47 @@ static PUBLISHED: LazyLock<Counter<u64>> =
 static FAILED: LazyLock<Counter<u64>> =
     LazyLock::new(|| global::meter("shared").u64_counter("events.publish_failed").build());
 
+const AGES_S: [f64; 11] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+
 static AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
     global::meter("shared")
         .f64_histogram("events.publish.age")
         .with_unit("s")
         .with_description("From an event's making until the bus took it, by event")
-        .with_boundaries(vec![0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0])
+        .with_boundaries(AGES_S.to_vec())
         .build()
 });
 
-/// The bus took it. When it was made, its id tells, which is of version 7.
+static KEPT_AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("events.unpublished.age")
+        .with_unit("s")
+        .with_description("From an event's making until a try at which the bus did not take it, by event")
+        .with_boundaries(AGES_S.to_vec())
+        .build()
+});
+
+/// The bus took it.
 fn taken(entry: &Entry) {
     let event = [KeyValue::new("event", entry.detail_type.clone())];
     PUBLISHED.add(1, &event);
-    if let Some(made) = entry.id.get_timestamp() {
-        let (seconds, nanos) = made.to_unix();
-        let now = Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
-        AGE.record(now.saturating_sub(Duration::new(seconds, nanos)).as_secs_f64(), &event);
+    if let Some(age) = age(entry) {
+        AGE.record(age.as_secs_f64(), &event);
     }
+}
+
+/// The bus did not take it: it stays in the outbox.
+fn kept(entry: &Entry) {
+    if let Some(age) = age(entry) {
+        KEPT_AGE.record(age.as_secs_f64(), &[KeyValue::new("event", entry.detail_type.clone())]);
+    }
+}
+
+/// When an event was made, its id tells, which is of version 7.
+fn age(entry: &Entry) -> Option<Duration> {
+    let (seconds, nanos) = entry.id.get_timestamp()?.to_unix();
+    let now = Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+    Some(now.saturating_sub(Duration::new(seconds, nanos)))
 }
 
 impl Publisher {
@@ -100,6 +126,9 @@ impl Publisher {
             if let Err(error) = self.put(batch, &mut published).await {
                 FAILED.add(1, &[]);
                 tracing::warn!(error = %error, "events were not published; they are kept and tried again");
+                for entry in batch.iter().filter(|entry| !published.has(entry)) {
+                    kept(entry);
+                }
             }
         }
         published
@@ -110,7 +139,8 @@ impl Publisher {
             .client
             .put_events()
             .set_entries(Some(batch.iter().map(|e| self.request(e)).collect()))
-            .send();
+            .send()
+            .instrument(self.span_of(batch));
         let answer = match tokio::time::timeout(DEADLINE, request).await {
             Ok(answer) => answer.map_err(|error| PublishError::Call(DisplayErrorContext(&error).to_string()))?,
             Err(_late) => return Err(PublishError::Late),
@@ -133,6 +163,38 @@ impl Publisher {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// By <https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>; none for what a sweep publishes, which is
+    /// part of no request.
+    fn span_of(&self, batch: &[Entry]) -> Span {
+        if !Context::current().span().span_context().is_valid() {
+            return Span::none();
+        }
+        let span = info_span!(
+            "messaging.send",
+            otel.name = format!("send {}", self.bus),
+            otel.kind = "producer",
+            otel.status_code = Empty,
+            messaging.system = "aws_eventbridge",
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.destination.name = self.bus,
+            messaging.message.id = Empty,
+            messaging.batch.message_count = Empty,
+            event = Empty,
+            error.type = Empty,
+        );
+        match batch {
+            [one] => {
+                span.record("messaging.message.id", one.id.to_string());
+                span.record("event", &one.detail_type);
+            }
+            several => {
+                span.record("messaging.batch.message_count", several.len());
+            }
+        }
+        span
     }
 
     fn request(&self, entry: &Entry) -> PutEventsRequestEntry {

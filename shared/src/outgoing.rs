@@ -10,7 +10,6 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Extensions;
-use http::header::HeaderValue;
 use opentelemetry::metrics::Histogram;
 use opentelemetry::{KeyValue, global};
 use reqwest::{Request, Response};
@@ -76,7 +75,13 @@ static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-/// A client span around each call, and its context in the call's headers.
+/// How often a call was sent before, with this same purpose; whoever tries again says so with the request
+/// (`with_extension`), for its span.
+#[derive(Clone, Copy, Debug)]
+pub struct Resent(pub u32);
+
+/// A client span around each call, and its context in the call's headers:
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, but for the address: paths hold ids, and queries anything.
 struct Traced;
 
 #[async_trait::async_trait]
@@ -96,13 +101,11 @@ impl Middleware for Traced {
             server.address = request.url().host_str(),
             server.port = request.url().port_or_known_default(),
             http.response.status_code = Empty,
+            http.request.resend_count = extensions.get::<Resent>().map_or(0, |Resent(times)| *times),
+            error.type = Empty,
         );
         async move {
-            if let Ok(parent) = HeaderValue::from_str(&trace::current_traceparent())
-                && !parent.is_empty()
-            {
-                request.headers_mut().insert("traceparent", parent);
-            }
+            trace::tell(request.headers_mut());
             let mut figures = vec![
                 KeyValue::new("http.request.method", request.method().to_string()),
                 KeyValue::new(
@@ -123,13 +126,30 @@ impl Middleware for Traced {
                 ));
             }
             DURATION.record(began.elapsed().as_secs_f64(), &figures);
-            match &answer {
-                Ok(response) => Span::current().record("http.response.status_code", response.status().as_u16()),
-                Err(_) => Span::current().record("otel.status_code", "ERROR"),
-            };
+            tell(&Span::current(), &answer);
             answer
         }
         .instrument(span)
         .await
+    }
+}
+
+fn tell(span: &Span, answer: &reqwest_middleware::Result<Response>) {
+    let failed = match answer {
+        Ok(response) => {
+            let status = response.status();
+            span.record("http.response.status_code", status.as_u16());
+            let failed = status.is_client_error() || status.is_server_error();
+            failed.then(|| status.as_u16().to_string())
+        }
+        Err(reqwest_middleware::Error::Reqwest(error)) if error.is_timeout() => Some("timeout".to_owned()),
+        Err(reqwest_middleware::Error::Reqwest(error)) if error.is_connect() => Some("connection".to_owned()),
+        Err(reqwest_middleware::Error::Reqwest(_) | reqwest_middleware::Error::Middleware(_)) => {
+            Some("_OTHER".to_owned())
+        }
+    };
+    if let Some(kind) = failed {
+        span.record("error.type", kind);
+        span.record("otel.status_code", "ERROR");
     }
 }

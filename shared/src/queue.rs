@@ -21,12 +21,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, field::Empty, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 pub use self::depth::Depths;
-pub(crate) use self::depth::depth;
+pub(crate) use self::depth::{depth, name};
 pub(crate) use self::note::Note;
 pub use self::note::Why;
+use crate::capacity::Bill;
 use crate::contract::Delivery;
 use crate::trace;
 
@@ -218,18 +219,8 @@ impl Queue {
         let Some(receipt) = message.receipt_handle() else {
             return;
         };
-        let span = info_span!(
-            "messaging.process",
-            otel.name = "process",
-            otel.kind = "consumer",
-            messaging.system = "aws_sqs",
-            messaging.operation.type = "process",
-            messaging.destination.name = depth::name(&self.url),
-            messaging.message.id = message.message_id(),
-            event = Empty,
-            order_id = Empty,
-            trace_id = Empty,
-        );
+        let span = self.span_of(&message);
+        let bill = Bill::default();
         if let Some(sent) = sent_at(&message) {
             AGE.record(Timestamp::now().duration_since(sent).as_secs_f64().max(0.0), &[]);
         }
@@ -237,8 +228,7 @@ impl Queue {
             Ok(delivery) => {
                 trace::continue_from(&span, &delivery.detail.traceparent);
                 span.record("event", &delivery.detail_type);
-                span.in_scope(|| span.record("trace_id", trace::current_trace_id()));
-                let work = self.while_extended(receipt, handle(delivery));
+                let work = self.while_extended(receipt, bill.clone().scope(handle(delivery)));
                 tokio::select! {
                     outcome = work.instrument(span.clone()) => outcome,
                     () = abandon.cancelled() => {
@@ -259,7 +249,35 @@ impl Queue {
             Outcome::Unreadable(_) => "unreadable",
         };
         HANDLED.add(1, &[KeyValue::new("outcome", told)]);
+        bill.consumed().tell(&span);
+        if outcome != Outcome::Done {
+            span.record("error.type", told);
+            span.record("otel.status_code", "ERROR");
+        }
         self.settle(&message, receipt, outcome).instrument(span).await;
+    }
+
+    /// By <https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>; what failed is told by `error.type`, which is
+    /// the outcome's name.
+    fn span_of(&self, message: &Message) -> Span {
+        let queue = name(&self.url);
+        info_span!(
+            "messaging.process",
+            otel.name = format!("process {queue}"),
+            otel.kind = "consumer",
+            otel.status_code = Empty,
+            messaging.system = "aws_sqs",
+            messaging.operation.name = "process",
+            messaging.operation.type = "process",
+            messaging.destination.name = queue,
+            messaging.message.id = message.message_id(),
+            error.type = Empty,
+            commerce.dynamodb.milli_rcu = Empty,
+            commerce.dynamodb.milli_wcu = Empty,
+            commerce.dynamodb.round_trips = Empty,
+            event = Empty,
+            order_id = Empty,
+        )
     }
 
     /// Runs `work` and keeps the message ours for as long as it takes.
@@ -311,6 +329,7 @@ impl Queue {
                     dead_letter.id = letter.message_id(),
                     "a message is now a dead letter"
                 );
+                depth::BURIED.notify_one();
                 true
             }
             Err(error) => {

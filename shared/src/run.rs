@@ -12,8 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, TelemetrySettings};
+use crate::config::{self, Refused, TelemetrySettings};
 use crate::outgoing::Outgoing;
+use crate::telemetry::{LevelSwitch, Levels};
 use crate::{health, telemetry};
 
 /// The whole of a service's `main`: reads its settings, sets up its telemetry, and runs it. Started as
@@ -21,7 +22,7 @@ use crate::{health, telemetry};
 ///
 /// The status is 0 when the service ended because it was told to and nothing failed, 2 when it could
 /// not begin because of its settings, and 1 else; why is told once.
-pub fn service<S: Parser, R: Future<Output = anyhow::Result<()>>>(
+pub fn service<S: Parser + 'static, R: Future<Output = anyhow::Result<()>>>(
     name: &'static str,
     version: &'static str,
     telemetry_of: fn(&S) -> &TelemetrySettings,
@@ -31,7 +32,7 @@ pub fn service<S: Parser, R: Future<Output = anyhow::Result<()>>>(
     if let Some(answer) = health::asked(&arguments) {
         return answer;
     }
-    let settings: S = config::parse(arguments);
+    let settings: S = config::parse(arguments.clone());
     let telemetry = match telemetry::init(name, version, telemetry_of(&settings)) {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -42,7 +43,18 @@ pub fn service<S: Parser, R: Future<Output = anyhow::Result<()>>>(
             return ExitCode::from(2);
         }
     };
-    let outcome = in_runtime(|outgoing| run(settings, outgoing));
+    let levels = telemetry.levels();
+    // All settings are read as at the start, files too; of what changed, the levels alone take effect.
+    let read = move || config::try_parse(arguments.clone()).map(|read: S| telemetry_of(&read).log_level.clone());
+    let exposition = telemetry.exposition();
+    let outcome = in_runtime(async |outgoing| {
+        let _told = telemetry::runtime::watch("main");
+        if let Some(exposition) = exposition {
+            tokio::spawn(exposition.serve());
+        }
+        tokio::spawn(turn_levels_at_hangup(levels, read));
+        run(settings, outgoing).await
+    });
     if let Err(error) = &outcome {
         tracing::error!(error = format!("{error:#}"), "the service failed");
     }
@@ -54,10 +66,27 @@ pub fn service<S: Parser, R: Future<Output = anyhow::Result<()>>>(
     }
 }
 
-fn in_runtime<R: Future<Output = anyhow::Result<()>>>(run: impl FnOnce(Outgoing) -> R) -> anyhow::Result<()> {
+fn in_runtime(run: impl AsyncFnOnce(Outgoing) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let outgoing = Outgoing::new()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(outgoing))
+}
+
+/// At each SIGHUP reads the levels of log lines again. It ends with the process.
+async fn turn_levels_at_hangup(levels: LevelSwitch, read: impl Fn() -> Result<Levels, Refused>) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be listened for: it ends the process"),
+    };
+    while hangup.recv().await.is_some() {
+        match read() {
+            Ok(now) => {
+                levels.turn_to(&now);
+                tracing::info!(levels = %now, "SIGHUP: LOG_LEVEL was read again");
+            }
+            Err(refused) => tracing::warn!(error = %refused, "SIGHUP: the levels stay as they are"),
+        }
+    }
 }
 
 /// The tasks of a process. One that ends before it was told to, however it ends, stops the others.

@@ -22,6 +22,7 @@ use crate::health::Readiness;
 use crate::outgoing::Outgoing;
 use crate::run::{self, Tasks};
 use crate::server::leave::Leave;
+use crate::telemetry;
 use crate::web::{Edge, ServerSpan};
 
 /// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
@@ -83,6 +84,8 @@ impl Server {
         let (configure, connections) = (routes.configure, leave.connections.clone());
         let server = HttpServer::new(move || {
             App::new()
+                // The runtime of this thread, for as long as it serves.
+                .app_data(telemetry::runtime::watch("http"))
                 .app_data(edge.clone())
                 .app_data(docs.clone())
                 .app_data(verifier.clone())

@@ -1,38 +1,47 @@
 //! Logs, traces and metrics of the process: set up once, flushed once.
 
+mod exposition;
+mod logs;
 mod process;
+pub(crate) mod runtime;
+mod traces;
 
-use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_otlp::{Protocol, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogFormat, TelemetrySettings};
+use self::exposition::Exposition;
+pub use self::logs::{LevelSwitch, Levels};
+pub use self::traces::{NoRatio, Propagator, Ratio, SamplerName};
+use crate::config::TelemetrySettings;
 
 /// Keep it until the process ends, then [`Telemetry::shutdown`] it.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
+    levels: LevelSwitch,
+    exposition: Option<Exposition>,
 }
 
 /// Sets up the process' telemetry. Spans get their trace ids whether they are exported or not, so
 /// that every log line and every problem can name one.
 ///
 /// # Errors
-/// It was set up before, the level cannot be read, or the exporter cannot be made.
+/// It was set up before, or the exporter cannot be made.
 pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySettings) -> anyhow::Result<Telemetry> {
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", version))
         .build();
-    let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
+    let traces = SdkTracerProvider::builder().with_resource(resource.clone());
+    let mut traces = traces::configure(traces, settings);
     let mut metrics = SdkMeterProvider::builder().with_resource(resource);
     if let Some(endpoint) = &settings.otlp_endpoint {
         let base = endpoint.as_str().trim_end_matches('/');
@@ -49,18 +58,26 @@ pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySe
         traces = traces.with_batch_exporter(spans);
         metrics = metrics.with_periodic_exporter(figures);
     }
+    let exposition = match settings.metrics_listen {
+        Some(address) => {
+            let (reader, exposition) = exposition::new(address)?;
+            metrics = metrics.with_reader(reader);
+            Some(exposition)
+        }
+        None => None,
+    };
+    let (lines, levels) = logs::layer(&settings.log_level, settings.log_format, std::io::stdout);
     let telemetry = Telemetry {
         traces: traces.build(),
         metrics: metrics.build(),
+        levels,
+        exposition,
     };
     global::set_meter_provider(telemetry.metrics.clone());
+    global::set_text_map_propagator(traces::propagator(&settings.otel_propagators));
     process::observe(&global::meter("shared"));
+    runtime::observe(&global::meter("shared"));
 
-    let levels = EnvFilter::builder().parse(&settings.log_level).context("LOG_LEVEL")?;
-    let lines = match settings.log_format {
-        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_ansi(false).boxed(),
-    };
     // The exporter's own HTTP calls must not make spans that are exported in turn.
     let exported = tracing_subscriber::filter::filter_fn(|meta| {
         !["hyper", "h2", "reqwest", "rustls", "opentelemetry"]
@@ -69,7 +86,7 @@ pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySe
             && *meta.level() <= tracing::Level::INFO
     });
     tracing_subscriber::registry()
-        .with(lines.with_filter(levels))
+        .with(lines)
         .with(
             tracing_opentelemetry::layer()
                 .with_tracer(telemetry.traces.tracer(service))
@@ -80,6 +97,17 @@ pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySe
 }
 
 impl Telemetry {
+    /// What changes the levels of log lines.
+    #[must_use]
+    pub fn levels(&self) -> LevelSwitch {
+        self.levels.clone()
+    }
+
+    /// What serves the metrics to whoever asks for them, where the settings have an address for that.
+    pub(crate) fn exposition(&self) -> Option<Exposition> {
+        self.exposition.clone()
+    }
+
     /// Sends what has not been sent. It blocks: call it last, outside the runtime or on a thread of
     /// its own.
     pub fn shutdown(self) {

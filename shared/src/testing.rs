@@ -25,6 +25,27 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::auth::AuthSettings;
+use crate::config::{self, TelemetrySettings};
+use crate::telemetry::{self, Telemetry};
+
+/// Sets up telemetry that sends nothing, since trace ids exist only where it is set up; once for the process.
+///
+/// # Panics
+/// It cannot be set up.
+#[expect(clippy::panic, reason = "that is how a test fails")]
+pub fn telemetry(service: &'static str) {
+    #[derive(clap::Parser)]
+    struct Quiet {
+        #[command(flatten)]
+        telemetry: TelemetrySettings,
+    }
+    static ONCE: OnceLock<Telemetry> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let arguments = [service, "--log-level=off"].map(Into::into).to_vec();
+        let settings = config::try_parse::<Quiet>(arguments).unwrap_or_else(|refused| panic!("{refused}"));
+        telemetry::init(service, "0", &settings.telemetry).unwrap_or_else(|error| panic!("{error:#}"))
+    });
+}
 
 /// Whether files that are made from code and checked in are to be written anew: `UPDATE_CHECKED_IN=1`.
 #[must_use]

@@ -1,10 +1,13 @@
-//! W3C trace context across every hop: out over HTTP and events, in from both.
+//! The trace across every hop: out over HTTP and events, in from both. Events carry the W3C's form, which their contract
+//! names; requests the form of the setting.
 //!
 //! The integrations of actix and reqwest with OpenTelemetry lag behind its versions, and two
 //! versions in one binary silently cut traces; so the few lines are here.
 
+use actix_web::http::header::HeaderMap;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, global};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -24,12 +27,54 @@ pub fn current_trace_id() -> String {
     Span::current().context().span().span_context().trace_id().to_string()
 }
 
-/// Makes `span` a child of the span that `traceparent` names; a malformed one is ignored, as the
-/// W3C recommendation asks.
+/// Makes `span` a child of the span that an event's `traceparent` names, and links it to that one too, as the conventions
+/// for messages advise; a malformed one is ignored, as the W3C recommendation asks.
 pub fn continue_from(span: &Span, traceparent: &str) {
     let context = TraceContextPropagator::new().extract(&Carrier(traceparent.to_owned()));
+    span.add_link(context.span().span_context().clone());
+    join(span, context);
+}
+
+/// Makes `span` a child of the span that a request's headers name, in the form that `OTEL_PROPAGATORS` says; malformed
+/// ones are ignored.
+pub fn continue_from_request(span: &Span, headers: &HeaderMap) {
+    join(
+        span,
+        global::get_text_map_propagator(|form| form.extract(&Received(headers))),
+    );
+}
+
+/// Puts the current span into a call's headers, in the form that `OTEL_PROPAGATORS` says.
+pub fn tell(headers: &mut http::HeaderMap) {
+    let context = Span::current().context();
+    global::get_text_map_propagator(|form| form.inject_context(&context, &mut Sent(headers)));
+}
+
+fn join(span: &Span, context: Context) {
     // The error says that the span is disabled or already started: then there is nothing to join.
     let _ = span.set_parent(context);
+}
+
+struct Received<'a>(&'a HeaderMap);
+
+impl Extractor for Received<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}
+
+struct Sent<'a>(&'a mut http::HeaderMap);
+
+impl Injector for Sent<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(key), http::HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
 }
 
 struct Carrier(String);

@@ -164,9 +164,7 @@ pub async fn around(
     });
 
     let consumed = bill.consumed();
-    let span = Span::current();
-    span.record("aws.dynamodb.milli_rcu", consumed.milli_rcu);
-    span.record("aws.dynamodb.milli_wcu", consumed.milli_wcu);
+    consumed.tell(&Span::current());
     if edge.as_ref().is_some_and(|e| e.stop.is_cancelled()) {
         response
             .response_mut()
@@ -212,15 +210,13 @@ impl RootSpanBuilder for ServerSpan {
             http.request.method = %request.method(),
             http.route = %route,
             http.response.status_code = Empty,
-            aws.dynamodb.milli_rcu = Empty,
-            aws.dynamodb.milli_wcu = Empty,
+            error.type = Empty,
+            commerce.dynamodb.milli_rcu = Empty,
+            commerce.dynamodb.milli_wcu = Empty,
+            commerce.dynamodb.round_trips = Empty,
             order_id = Empty,
-            trace_id = Empty,
         );
-        if let Some(parent) = request.headers().get("traceparent").and_then(|v| v.to_str().ok()) {
-            trace::continue_from(&span, parent);
-        }
-        span.in_scope(|| span.record("trace_id", trace::current_trace_id()));
+        trace::continue_from_request(&span, request.headers());
         span
     }
 
@@ -235,6 +231,8 @@ impl RootSpanBuilder for ServerSpan {
         // Here, and nowhere else, is a failed request logged, with its chain of causes.
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
+            let code = error.as_error::<Problem>().map(Problem::code);
+            span.record("error.type", code.unwrap_or(status.as_str()));
             tracing::error!(error = ?error, "a request failed");
         } else {
             tracing::debug!(error = ?error, "a request was refused");

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use shared::contract::checkout::Acceptance;
 use shared::ids::ProductId;
 use shared::money::Money;
+use shared::outgoing::Resent;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tracing::Instrument;
@@ -224,19 +225,16 @@ impl Caller {
             }
             Ok(found)
         };
-        let outcome = tokio::time::timeout(deadline, all)
+        // Whoever asked tells of a failure: as that of its request, or as what it goes on without.
+        tokio::time::timeout(deadline, all)
             .await
-            .unwrap_or(Err(Unavailable::Late));
-        if let Err(error) = &outcome {
-            tracing::warn!(error = %error, "products could not be asked for");
-        }
-        outcome
+            .unwrap_or(Err(Unavailable::Late))
     }
 
     async fn ask_some(&self, ids: &[ProductId]) -> Result<Found, Unavailable> {
         let mut tries = 1;
         loop {
-            match self.ask_once(ids).await {
+            match self.ask_once(ids, Resent(tries - 1)).await {
                 // The request itself is wrong: it does not get better.
                 Err(Unavailable::Failed(status))
                     if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS =>
@@ -253,7 +251,7 @@ impl Caller {
         }
     }
 
-    async fn ask_once(&self, ids: &[ProductId]) -> Result<Found, Unavailable> {
+    async fn ask_once(&self, ids: &[ProductId], resent: Resent) -> Result<Found, Unavailable> {
         let unreachable = |error: reqwest_middleware::Error| Unavailable::Unreachable(chain(&error));
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let mut url = self.settings.product_service_url.clone();
@@ -261,7 +259,7 @@ impl Caller {
             path.pop_if_empty().extend(["v1", "products"]);
         }
         url.query_pairs_mut().append_pair("ids", &ids.join(","));
-        let request = self.http.get(url);
+        let request = self.http.get(url).with_extension(resent);
         let request = request.timeout(Duration::from_millis(self.settings.product_attempt_timeout_ms));
         let response = request.send().await.map_err(unreachable)?;
         if response.status() != StatusCode::OK {

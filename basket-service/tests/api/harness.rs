@@ -1,7 +1,6 @@
 //! What each test stands on.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,9 +14,7 @@ use reqwest::{Method, StatusCode};
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::config::{LogFormat, TelemetrySettings};
 use shared::outgoing::Outgoing;
-use shared::telemetry::Telemetry;
 use shared::testing::process::{Listening, Process};
 use shared::testing::{CLIENT_ID, Issuer, conformance};
 use tokio::time::Instant;
@@ -80,7 +77,7 @@ impl Shop {
     }
 
     pub(crate) async fn open_with(plan: Plan) -> Self {
-        telemetry();
+        shared::testing::telemetry("basket-service");
         let deployment = Cloud::for_tests().deploy(&[Stack::Basket]).await.unwrap();
         let deployment = deployment.judged_by(conformance::of("basket-service")).await.unwrap();
         let catalog = Catalog::start().await;
@@ -363,19 +360,6 @@ impl Answer {
         }
         body.to_string()
     }
-}
-
-/// Trace ids exist only where telemetry is set up; once for the process.
-fn telemetry() {
-    static ONCE: OnceLock<Telemetry> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let settings = TelemetrySettings {
-            log_level: "off".to_owned(),
-            log_format: LogFormat::Text,
-            otlp_endpoint: None,
-        };
-        shared::telemetry::init("basket-service", "0", &settings).unwrap()
-    });
 }
 
 /// The event that asks for an order, as it was published.

@@ -270,6 +270,15 @@ impl System {
         self.signal(part, Signal::CONT)
     }
 
+    /// Has a service read again what it reads while it runs: the levels of its log.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or is no process of its own.
+    pub fn hang_up(&self, part: Part) -> anyhow::Result<()> {
+        self.signal(part, Signal::HUP)
+    }
+
     fn signal(&self, part: Part, signal: Signal) -> anyhow::Result<()> {
         let process = self.processes.get(&part);
         let process = process.with_context(|| format!("{part} does not run as a process of its own"))?;

@@ -9,6 +9,7 @@ use reqwest_middleware::ClientWithMiddleware;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shared::outgoing::Resent;
 use shared::service_token::ServiceToken;
 use thiserror::Error;
 use url::Url;
@@ -131,6 +132,7 @@ impl Peer {
         loop {
             let token = self.token.get().await.map_err(|fault| self.unavailable(fault))?;
             let request = self.http.get(url.clone()).bearer_auth(token.expose_secret());
+            let request = request.with_extension(Resent(attempt - 1));
             let fault: Box<dyn std::error::Error + Send + Sync> = match request.timeout(self.timeout).send().await {
                 Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && !renewed => {
                     self.token.renew().await;

@@ -12,6 +12,7 @@ use shared::contract::checkout::{Acceptance, Line};
 use shared::contract::order::Shortage;
 use shared::ids::{OrderId, ProductId};
 use shared::money::Money;
+use shared::outgoing::Resent;
 use shared::quantity::Quantity;
 use shared::service_token::ServiceToken;
 use thiserror::Error;
@@ -250,12 +251,16 @@ impl ProductClient {
     async fn call(&self, request: impl Fn(&ClientWithMiddleware) -> RequestBuilder) -> Result<Response, ProductError> {
         let mut attempt = 1;
         loop {
-            let fault: Box<dyn std::error::Error + Send + Sync> =
-                match request(&self.http).timeout(self.timeout).send().await {
-                    Ok(answer) if !is_transient(answer.status()) => return Ok(answer),
-                    Ok(answer) => format!("it answered {}", answer.status()).into(),
-                    Err(fault) => fault.into(),
-                };
+            let sent = request(&self.http)
+                .with_extension(Resent(attempt - 1))
+                .timeout(self.timeout)
+                .send()
+                .await;
+            let fault: Box<dyn std::error::Error + Send + Sync> = match sent {
+                Ok(answer) if !is_transient(answer.status()) => return Ok(answer),
+                Ok(answer) => format!("it answered {}", answer.status()).into(),
+                Err(fault) => fault.into(),
+            };
             if attempt == ATTEMPTS {
                 return Err(ProductError::Unavailable(fault));
             }

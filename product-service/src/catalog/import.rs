@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::ids::ProductId;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use super::{Catalog, TRIES};
@@ -199,7 +200,9 @@ impl Import {
     async fn tell(&mut self, outboxes: Vec<Outbox>) {
         if !outboxes.is_empty() {
             self.told().await;
-            self.telling = Some(tokio::spawn(tell(self.catalog.relay.clone(), outboxes)));
+            self.telling = Some(tokio::spawn(
+                tell(self.catalog.relay.clone(), outboxes).in_current_span(),
+            ));
         }
     }
 

@@ -7,9 +7,14 @@ use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::QueueAttributeName;
 use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Queue;
+
+/// There is a dead letter more: nobody has to wait for the next look to hear of it. A process consumes one queue, and where it is
+/// another's letter, that one is measured once more for nothing.
+pub(super) static BURIED: Notify = Notify::const_new();
 
 /// Messages, waiting and in work; SQS's figures are approximate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +46,15 @@ impl Queue {
     }
 
     pub(super) async fn watch_depths(self: Arc<Self>, stop: CancellationToken) {
-        let mut known = 0;
+        let (mut known, mut buried) = (0, false);
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(MEASURED_EVERY) => {}
-                () = stop.cancelled() => return,
-            }
             match self.depths().await {
                 Ok(depths) => {
                     let of = [KeyValue::new("queue", name(&self.url).to_owned())];
                     DEPTH.record(depths.queue, &of);
                     DEAD_LETTERS.record(depths.dead_letters, &of);
-                    if depths.dead_letters > known {
+                    // Of one that was just put there its burial has told.
+                    if depths.dead_letters > known && !buried {
                         tracing::warn!(
                             messaging.dead_letters = depths.dead_letters,
                             "there are dead letters: see the admins' route for them"
@@ -62,6 +64,11 @@ impl Queue {
                 }
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "queues could not be measured"),
             }
+            buried = tokio::select! {
+                () = tokio::time::sleep(MEASURED_EVERY) => false,
+                () = BURIED.notified() => true,
+                () = stop.cancelled() => return,
+            };
         }
     }
 }
@@ -84,6 +91,6 @@ pub(crate) async fn depth(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Re
 }
 
 /// A queue's name is its URL's last part.
-pub(super) fn name(url: &str) -> &str {
+pub(crate) fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or_default()
 }

@@ -50,7 +50,7 @@ fn start() -> String {
 }
 
 fn start_until(stop: CancellationToken) -> String {
-    super::telemetry();
+    shared::testing::telemetry("plumbing");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let edge = web::Data::new(Edge::new(&Api::openapi(), &["/keyed"], true, stop));

@@ -18,17 +18,3 @@ mod identity;
 mod messages;
 mod schemas;
 mod stop;
-
-/// Trace ids exist only where telemetry is set up; once for the process.
-fn telemetry() {
-    use shared::config::{LogFormat, TelemetrySettings};
-    static ONCE: std::sync::OnceLock<shared::telemetry::Telemetry> = std::sync::OnceLock::new();
-    ONCE.get_or_init(|| {
-        let settings = TelemetrySettings {
-            log_level: "error".to_owned(),
-            log_format: LogFormat::Text,
-            otlp_endpoint: None,
-        };
-        shared::telemetry::init("plumbing", "0", &settings).unwrap()
-    });
-}

@@ -9,7 +9,7 @@ use crate::console::{millis, print};
 use crate::instance::Folder;
 
 /// What is said of a span behind its name, where it has it.
-const TOLD: [&str; 3] = ["event", "http.response.status_code", "rpc.method"];
+const TOLD: [&str; 3] = ["event", "http.response.status_code", "error.type"];
 
 /// Prints each trace that the order has a part in, oldest first.
 pub(super) fn show(folder: &Folder, order: &str) -> anyhow::Result<()> {
@@ -112,6 +112,8 @@ mod tests {
             parent_id: parent.map(str::to_owned),
             service: "basket-service".to_owned(),
             name: id.to_owned(),
+            kind: "internal".to_owned(),
+            links: Vec::new(),
             began_us,
             took_us: 1_500,
             failed: id == "c",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span as Sent, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span as Sent, span::SpanKind, status::StatusCode};
 use serde::{Deserialize, Serialize};
 
 /// Something that a service did, as part of a trace.
@@ -20,6 +20,12 @@ pub struct Span {
     pub service: String,
     /// What was done.
     pub name: String,
+    /// Whether it was asked (`server`, `consumer`), asks (`client`, `producer`), or neither (`internal`).
+    #[serde(default)]
+    pub kind: String,
+    /// Spans that it belongs to besides, by id.
+    #[serde(default)]
+    pub links: Vec<String>,
     /// Since the epoch, in microseconds.
     pub began_us: u64,
     /// For how long, in microseconds.
@@ -53,12 +59,17 @@ pub(super) fn service(resource: Option<&Resource>) -> String {
 }
 
 fn of(service: &str, sent: Sent) -> Span {
-    let failed = sent.status.is_some_and(|status| status.code() == StatusCode::Error);
+    let failed = sent
+        .status
+        .as_ref()
+        .is_some_and(|status| status.code() == StatusCode::Error);
     Span {
         trace_id: hex(&sent.trace_id),
         span_id: hex(&sent.span_id),
         parent_id: Some(hex(&sent.parent_span_id)).filter(|id| !id.is_empty()),
         service: service.to_owned(),
+        kind: kind(sent.kind()).to_owned(),
+        links: sent.links.iter().map(|link| hex(&link.span_id)).collect(),
         name: sent.name,
         began_us: sent.start_time_unix_nano / 1_000,
         took_us: sent.end_time_unix_nano.saturating_sub(sent.start_time_unix_nano) / 1_000,
@@ -68,6 +79,16 @@ fn of(service: &str, sent: Sent) -> Span {
             .iter()
             .map(|attribute| (attribute.key.clone(), text(attribute)))
             .collect(),
+    }
+}
+
+fn kind(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal | SpanKind::Unspecified => "internal",
     }
 }
 

@@ -17,6 +17,7 @@ mod dead_letters;
 mod doors;
 mod harness;
 mod load;
+mod logs;
 mod metrics;
 mod mixes;
 mod observability;

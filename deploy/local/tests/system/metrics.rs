@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use deploy_local::collector::{self, Collector, Metric};
+use deploy_local::instance::Folder;
 use deploy_local::system::Catalog;
-use deploy_local::tools;
+use deploy_local::{Part, tools};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -72,6 +74,7 @@ async fn what_is_measured_is_as_the_table_says() {
     let settings = [
         (collector::ENDPOINT, collector.url()),
         (collector::METRICS_EVERY_MS, "300"),
+        ("METRICS_LISTEN", "127.0.0.1:0"),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let system = harness::system_with(&folder, Catalog::Demo, BTreeMap::from(settings)).await;
@@ -108,6 +111,40 @@ async fn what_is_measured_is_as_the_table_says() {
         assert!(there.attributes.is_subset(&row.metric.attributes), "{name}: {there:?}");
         assert!(there.services.is_subset(&row.metric.services), "{name}: {there:?}");
     }
+    for part in Part::SERVICES {
+        let told = asked(&folder, part).await;
+        let own = usual.iter().filter(|(_, metric)| metric.services.contains(part.name()));
+        for (name, _) in own {
+            assert!(
+                told.contains(&format!("# TYPE {}", name.replace('.', "_"))),
+                "{part}: {name}: {told}"
+            );
+        }
+        // Only there: not on the address that the gateway knows, and not by the gateway.
+        for url in [system.url(part), system.url(Part::Gateway)] {
+            let answer = harness::http().get(format!("{url}/metrics")).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{part}");
+        }
+    }
     system.stop().await.unwrap();
     collector.stop().await;
+}
+
+/// All metrics of a service, as a Prometheus gets them that asks.
+pub(crate) async fn asked(folder: &Folder, part: Part) -> String {
+    let log = fs::read_to_string(folder.log(part.name())).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("metrics can be asked for"))
+        .unwrap();
+    let (_, address) = line.split_once("address=").unwrap();
+    let address = address.split_whitespace().next().unwrap();
+    let answer = harness::http()
+        .get(format!("http://{address}/metrics"))
+        .send()
+        .await
+        .unwrap();
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    answer.text().await.unwrap()
 }

@@ -15,6 +15,8 @@ use crate::harness::{self, SOON, http, until};
 
 /// The client's own part of the trace.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+/// The trace of a client who does not want it told.
+const UNTOLD: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "00f067aa0ba902b7";
 
 /// A hop of the trace: whose span it is, what tells it from the others of that service (the payment provider's port may),
@@ -83,6 +85,108 @@ const HOPS: [Hop; 9] = [
     },
 ];
 
+/// What spans of a kind say of themselves, by OpenTelemetry's conventions and names of our own.
+struct Said {
+    kind: &'static str,
+    is: fn(&Span) -> bool,
+    /// Each with its value, or with none where that differs.
+    attributes: &'static [(&'static str, &'static str)],
+}
+
+const UNITS: [&str; 3] = [
+    "commerce.dynamodb.milli_rcu",
+    "commerce.dynamodb.milli_wcu",
+    "commerce.dynamodb.round_trips",
+];
+
+const SAID: [Said; 8] = [
+    Said {
+        kind: "a request",
+        is: |span| span.kind == "server",
+        attributes: &[
+            ("http.route", ""),
+            ("http.request.method", ""),
+            ("http.response.status_code", ""),
+            (UNITS[0], ""),
+            (UNITS[1], ""),
+            (UNITS[2], ""),
+        ],
+    },
+    Said {
+        kind: "a message that is worked on",
+        is: |span| span.kind == "consumer",
+        attributes: &[
+            ("messaging.system", "aws_sqs"),
+            ("messaging.operation.name", "process"),
+            ("messaging.operation.type", "process"),
+            ("messaging.destination.name", ""),
+            ("messaging.message.id", ""),
+            ("event", ""),
+            ("order_id", ""),
+            (UNITS[0], ""),
+            (UNITS[1], ""),
+            (UNITS[2], ""),
+        ],
+    },
+    Said {
+        kind: "an order that is seen through",
+        is: |span| span.name == "order.fulfil",
+        attributes: &[("order_id", ""), (UNITS[0], ""), (UNITS[1], ""), (UNITS[2], "")],
+    },
+    Said {
+        kind: "an event that is published alone",
+        is: |span| span.kind == "producer" && span.attribute("messaging.batch.message_count").is_empty(),
+        attributes: &[
+            ("messaging.system", "aws_eventbridge"),
+            ("messaging.operation.name", "send"),
+            ("messaging.operation.type", "send"),
+            ("messaging.destination.name", ""),
+            ("messaging.message.id", ""),
+            ("event", ""),
+        ],
+    },
+    Said {
+        kind: "a call of a table",
+        is: |span| span.attribute("rpc.method").starts_with("DynamoDB/"),
+        attributes: &[
+            ("rpc.system.name", "aws-api"),
+            ("db.system.name", "aws.dynamodb"),
+            ("db.operation.name", ""),
+            ("aws.dynamodb.table_names", ""),
+            ("aws.request_id", ""),
+            ("http.response.status_code", ""),
+            ("http.request.resend_count", "0"),
+        ],
+    },
+    Said {
+        kind: "a message that is deleted",
+        is: |span| span.attribute("rpc.method") == "SQS/DeleteMessage",
+        attributes: &[
+            ("messaging.system", "aws_sqs"),
+            ("messaging.operation.name", "DeleteMessage"),
+            ("messaging.operation.type", "settle"),
+            ("messaging.destination.name", ""),
+            ("http.request.resend_count", "0"),
+        ],
+    },
+    Said {
+        kind: "a call of the bus",
+        is: |span| span.attribute("rpc.method") == "EventBridge/PutEvents",
+        attributes: &[("http.response.status_code", "200"), ("http.request.resend_count", "0")],
+    },
+    Said {
+        kind: "a call of another service, or of the payment provider",
+        is: |span| span.kind == "client" && span.attribute("rpc.method").is_empty(),
+        attributes: &[
+            ("http.request.method", ""),
+            ("http.response.status_code", ""),
+            ("http.request.resend_count", "0"),
+            ("server.address", ""),
+            ("server.port", ""),
+        ],
+    },
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_checkout_is_one_connected_trace() {
     let (_temporary, folder) = harness::folder();
@@ -92,18 +196,43 @@ async fn one_checkout_is_one_connected_trace() {
         [
             (collector::ENDPOINT, collector.url()),
             (collector::SPANS_EVERY_MS, "200"),
+            // Nothing but what a caller tells of.
+            (collector::SAMPLER, "parentbased_traceidratio"),
+            (collector::SAMPLER_ARG, "0"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     let system = harness::system_with(&folder, Catalog::Demo, settings).await;
-    let order = buy(&system).await;
+    buy(&system, UNTOLD, "00").await;
+    let order = buy(&system, TRACE, "01").await;
     let trace = trace(&system, &collector).await;
 
     assert_eq!(trace.missing(), Vec::<&str>::new(), "{:#?}", trace.spans);
     assert_eq!(trace.in_the_air(), Vec::<&Span>::new());
+    // What was bought before has been told by now, or is not at all: the caller's word went over the bus too.
+    let others = collector
+        .spans()
+        .unwrap()
+        .into_iter()
+        .filter(|span| span.trace_id != TRACE);
+    assert_eq!(others.collect::<Vec<_>>(), Vec::<Span>::new());
     // Without any of its hops it would be noticed.
     for hop in &HOPS {
         assert!(!trace.without(hop).missing().is_empty(), "{} is not missed", hop.name);
+    }
+    assert_eq!(unsaid(&trace.spans), Vec::<String>::new(), "{:#?}", trace.spans);
+    for said in &SAID {
+        for (name, _) in said.attributes {
+            let mut spans = trace.spans.clone();
+            for span in spans.iter_mut().filter(|span| (said.is)(span)) {
+                span.attributes.remove(*name);
+            }
+            assert!(!unsaid(&spans).is_empty(), "{}: {name} is not missed", said.kind);
+        }
+    }
+    // A message's span continues the one that its event was made in, and is linked to it.
+    for span in trace.spans.iter().filter(|span| span.kind == "consumer") {
+        assert_eq!(span.parent_id.as_slice(), span.links, "{span:#?}");
     }
     // The same, as the command shows it.
     let shown = harness::run_local(&folder, &["trace", &order]).await;
@@ -119,8 +248,8 @@ async fn one_checkout_is_one_connected_trace() {
     collector.stop().await;
 }
 
-/// Buys something with the client's own trace, and comes back with the order when it is confirmed.
-async fn buy(system: &System) -> String {
+/// Buys something with the client's own trace and its flags, and comes back with the order when it is confirmed.
+async fn buy(system: &System, trace: &str, flags: &str) -> String {
     let (gateway, token) = (system.url(Part::Gateway), system.token("customer").await.unwrap());
     let page: Value = http()
         .get(format!("{gateway}/v1/products?limit=50&expand=availability"))
@@ -150,8 +279,8 @@ async fn buy(system: &System) -> String {
         .post(format!("{gateway}/v1/baskets/me/checkout"))
         .bearer_auth(&token);
     let check_out = check_out
-        .header("Idempotency-Key", "a-key")
-        .header("traceparent", format!("00-{TRACE}-{CLIENT}-01"));
+        .header("Idempotency-Key", trace)
+        .header("traceparent", format!("00-{trace}-{CLIENT}-{flags}"));
     let accepted = check_out.json(&body).send().await.unwrap();
     assert_eq!(accepted.status(), StatusCode::ACCEPTED);
     let accepted: Value = accepted.json().await.unwrap();
@@ -176,6 +305,26 @@ async fn trace(system: &System, collector: &Collector) -> Trace {
         }
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// What the services' spans do not say that they should.
+fn unsaid(spans: &[Span]) -> Vec<String> {
+    let services = spans.iter().filter(|span| span.service != "gateway");
+    let mut unsaid = Vec::new();
+    for said in &SAID {
+        let mut of_kind = services.clone().filter(|span| (said.is)(span)).peekable();
+        if of_kind.peek().is_none() {
+            unsaid.push(format!("there is no span of {}", said.kind));
+        }
+        for span in of_kind {
+            let wrong = said.attributes.iter().filter(|(name, value)| {
+                let there = span.attribute(name);
+                there.is_empty() || !value.is_empty() && there != *value
+            });
+            unsaid.extend(wrong.map(|(name, _)| format!("{}: {} of {}: {name}", said.kind, span.name, span.service)));
+        }
+    }
+    unsaid
 }
 
 /// A trace, and the payment provider's port.

@@ -1,6 +1,6 @@
 //! The provider's HTTP: form-encoded requests, idempotency keys, and its errors told apart by type.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -8,10 +8,12 @@ use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use shared::outgoing::Resent;
 use url::Url;
 
 use super::PaymentError;
 use crate::clients::pause_before;
+use crate::metrics;
 
 pub(super) struct Api {
     base: Url,
@@ -218,11 +220,20 @@ impl Api {
         url
     }
 
-    /// Tries again where no answer came: every call is keyed, or only looks.
     async fn call(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Fault> {
+        let began = Instant::now();
+        let answer = self.until_answered(request).await;
+        let outcome = if answer.is_ok() { "answered" } else { "unanswered" };
+        metrics::payment_called(began.elapsed(), outcome);
+        answer
+    }
+
+    /// Tries again where no answer came: every call is keyed, or only looks.
+    async fn until_answered(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Fault> {
         let mut attempt = 1;
         loop {
             let sent = request()
+                .with_extension(Resent(attempt - 1))
                 .timeout(self.timeout)
                 .bearer_auth(self.key.expose_secret())
                 .send()
