@@ -1,6 +1,6 @@
 //! The AWS SDK as the services use it: one configuration, one HTTP client, bounded retries.
 
-mod spans;
+pub(crate) mod spans;
 
 use std::time::Duration;
 

@@ -23,6 +23,8 @@ use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 use tracing::Span;
 
+use crate::aws::spans;
+
 tokio::task_local! {
     static BILL: Bill;
 }
@@ -188,7 +190,10 @@ impl Intercept for CapacityMeter {
             Ok(output) => output,
             Err(error) => {
                 // A refused condition is billed as a write, but its error carries no figure.
-                REFUSED.add(1, &[KeyValue::new("error", error.to_string())]);
+                REFUSED.add(
+                    1,
+                    &[KeyValue::new("error", spans::kind_of(error, Some(context.response())))],
+                );
                 return Ok(());
             }
         };

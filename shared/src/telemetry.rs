@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use uuid::Uuid;
 
 use self::exposition::Exposition;
 pub use self::logs::{LevelSwitch, Levels};
@@ -39,6 +40,8 @@ pub fn init(service: &'static str, version: &'static str, settings: &TelemetrySe
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", version))
+        // Replicas that look the same would overwrite each other's figures.
+        .with_attribute(KeyValue::new("service.instance.id", Uuid::new_v4().to_string()))
         .build();
     let traces = SdkTracerProvider::builder().with_resource(resource.clone());
     let mut traces = traces::configure(traces, settings);

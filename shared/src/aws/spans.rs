@@ -149,7 +149,7 @@ fn count(units: u64) -> i64 {
 }
 
 /// The name that AWS has for a refusal, or how the call went wrong.
-fn kind_of(error: &OrchestratorError<Error>, response: Option<&HttpResponse>) -> String {
+pub(crate) fn kind_of(error: &OrchestratorError<Error>, response: Option<&HttpResponse>) -> String {
     if error.is_timeout_error() {
         return "timeout".to_owned();
     }
