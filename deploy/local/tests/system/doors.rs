@@ -10,6 +10,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use deploy_local::doors::{Door, HOLDS_FOR};
 use deploy_local::loopback::free_port;
 use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 use crate::harness::http;
@@ -136,4 +137,33 @@ async fn who_comes_to_a_door_that_was_shut_for_long_is_sent_away_at_once() {
     let came = Instant::now();
     http().post(&url).send().await.unwrap_err();
     assert!(came.elapsed() < HOLDS_FOR / 4, "{:?}", came.elapsed());
+}
+
+/// Is ready, and takes requests: the first one kills it before it answers, its successor answers the others.
+async fn dies_of_the_first(listener: tokio::net::TcpListener, taken: Arc<AtomicUsize>) {
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let read = client.read(&mut head).await.unwrap();
+        if head[..read].starts_with(b"POST") && taken.fetch_add(1, Ordering::SeqCst) == 0 {
+            continue;
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        // Who asks whether it is ready may be gone by now.
+        let _ = client.write_all(answer).await;
+    }
+}
+
+/// Else an order without a key would be made twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_took_before_it_died_is_not_sent_to_its_successor() {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let door = before(listener.local_addr().unwrap().port()).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let service = tokio::spawn(dies_of_the_first(listener, Arc::clone(&taken)));
+    let url = format!("http://{}/", door.address());
+    http().post(&url).send().await.unwrap_err();
+    assert_eq!(http().post(&url).send().await.unwrap().status(), 200);
+    assert_eq!(taken.load(Ordering::SeqCst), 2, "each request is taken once");
+    service.abort();
 }
