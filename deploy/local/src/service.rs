@@ -32,7 +32,7 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// By which a service's requests come in.
-pub(crate) struct Door {
+pub(crate) struct Entrance {
     /// On which it is to serve.
     pub(crate) socket: TcpListener,
     /// Where it says that it does.
@@ -45,14 +45,14 @@ pub(crate) fn start(
     binaries: &Path,
     folder: &Folder,
     surroundings: &Surroundings<'_>,
-    door: Door,
+    entrance: Entrance,
 ) -> anyhow::Result<Process> {
     let mut command = Command::new(binary(part, binaries)?);
     command.env_clear().envs(inherited()).envs(surroundings.settings(part));
-    if let Some(told) = door.told {
+    if let Some(told) = entrance.told {
         command.env("NOTIFY_SOCKET", told);
     }
-    let socket = Stdio::from(OwnedFd::from(door.socket));
+    let socket = Stdio::from(OwnedFd::from(entrance.socket));
     Process::spawn(part, &mut command, socket, &folder.log(part.name()))
 }
 

@@ -27,7 +27,7 @@ use crate::payment_sandbox::PaymentSandbox;
 use crate::ports::{Ports, Wishes};
 use crate::process::Process;
 use crate::processes::Identity;
-use crate::service::{self, Door, Surroundings};
+use crate::service::{self, Entrance, Surroundings};
 use crate::tables::Tables;
 use crate::users::User;
 use crate::{edge, loopback, users};
@@ -388,9 +388,9 @@ impl System {
             secrets: &self.secrets,
             own: &self.options.settings,
         };
-        let door = Door { socket, told };
+        let entrance = Entrance { socket, told };
         let binaries = self.replaced_by.get(&part).unwrap_or(&self.options.binaries);
-        service::start(part, binaries, self.folder(), &surroundings, door)
+        service::start(part, binaries, self.folder(), &surroundings, entrance)
     }
 
     async fn start_gateway(&mut self) -> anyhow::Result<()> {
