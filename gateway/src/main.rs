@@ -55,10 +55,10 @@ struct Arguments {
     #[arg(long, env)]
     otel_exporter_otlp_endpoint: Option<Url>,
     /// Which traces it is told of.
-    #[arg(long, env, default_value = "parentbased_always_on")]
+    #[arg(long, env, default_value = Sampling::USUAL_NAMED.0)]
     otel_traces_sampler: String,
     /// The share, from 0 to 1, for samplers that are called a ratio.
-    #[arg(long, env, default_value = "1")]
+    #[arg(long, env, default_value = Sampling::USUAL_NAMED.1)]
     otel_traces_sampler_arg: String,
 }
 

@@ -85,6 +85,9 @@ impl Sampling {
         millionths: 1_000_000,
     };
 
+    /// What [`Sampling::USUAL`] is called: the name, and the share.
+    pub const USUAL_NAMED: (&str, &str) = ("parentbased_always_on", "1");
+
     /// By the sampler's name and, for ratios, the share.
     ///
     /// # Errors

@@ -121,10 +121,11 @@ pub(crate) fn settings(
 
 /// What the services take from the same variables.
 fn sampling(own: &BTreeMap<String, String>) -> anyhow::Result<Sampling> {
-    let said = |name: &str, usual: &'static str| own.get(name).map_or(usual, String::as_str).to_owned();
-    let name = said(collector::SAMPLER, "parentbased_always_on");
-    let share = said(collector::SAMPLER_ARG, "1");
-    Sampling::named(&name, &share).with_context(|| collector::SAMPLER.to_owned())
+    let said = |name: &str| own.get(name).map(String::as_str);
+    let (name, share) = Sampling::USUAL_NAMED;
+    let name = said(collector::SAMPLER).unwrap_or(name);
+    let share = said(collector::SAMPLER_ARG).unwrap_or(share);
+    Sampling::named(name, share).context(collector::SAMPLER)
 }
 
 /// What `render-gateway` takes from the same variables.

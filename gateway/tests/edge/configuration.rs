@@ -102,6 +102,8 @@ fn wrong_settings_are_named() {
 
 #[test]
 fn samplers_are_those_that_opentelemetry_names() {
+    let (name, share) = Sampling::USUAL_NAMED;
+    assert_eq!(Sampling::named(name, share), Ok(Sampling::USUAL));
     assert_eq!(Sampling::named("parentbased_always_on", "0.5"), Ok(Sampling::USUAL));
     assert_eq!(Sampling::named("parentbased_traceidratio", "1.0"), Ok(Sampling::USUAL));
     assert_eq!(Sampling::named("traceidratio", "0"), Sampling::named("always_off", "1"));
