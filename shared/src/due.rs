@@ -3,9 +3,12 @@
 //!
 //! What is due, how it is leased and what is then done belongs to the service.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
 use rand::seq::SliceRandom;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,14 @@ pub enum Swept {
     FullBatch,
 }
 
+/// What does not grow any more is a sweeper that hangs; nobody else would hear of that.
+static ROUNDS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .u64_counter("sweeper.rounds")
+        .with_description("Looks at every shard, by outcome: done, or failed at one of them")
+        .build()
+});
+
 /// Sweeps all shards in random order, again and again with `pause` between (and at once while a
 /// shard gave a full batch), until `stop`. A sweep that fails is logged and tried again after the
 /// pause: whatever it left is still due.
@@ -44,7 +55,7 @@ where
     loop {
         // In random order, so that the sweepers of several replicas don't run after each other.
         shards.shuffle(&mut rand::rng());
-        let mut more = false;
+        let (mut more, mut outcome) = (false, "done");
         for number in &shards {
             let swept = tokio::select! {
                 swept = shard(*number) => swept,
@@ -54,6 +65,7 @@ where
                 Ok(Swept::Everything) => {}
                 Ok(Swept::FullBatch) => more = true,
                 Err(error) => {
+                    outcome = "failed";
                     tracing::warn!(
                         sweeper = name,
                         shard = number,
@@ -63,6 +75,7 @@ where
                 }
             }
         }
+        ROUNDS.add(1, &[KeyValue::new("outcome", outcome)]);
         let jitter = Duration::from_millis(rand::random_range(0..=50));
         let pause = if more { Duration::ZERO } else { pause + jitter };
         tokio::select! {

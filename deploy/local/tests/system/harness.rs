@@ -56,13 +56,23 @@ pub(crate) async fn system(folder: &Folder, catalog: Catalog) -> System {
 }
 
 /// The same, with these settings too.
-pub(crate) async fn system_with(folder: &Folder, catalog: Catalog, mut settings: BTreeMap<String, String>) -> System {
+pub(crate) async fn system_with(folder: &Folder, catalog: Catalog, settings: BTreeMap<String, String>) -> System {
+    system_at(folder, catalog, settings, Wishes::any()).await
+}
+
+/// The same, on these ports.
+pub(crate) async fn system_at(
+    folder: &Folder,
+    catalog: Catalog,
+    mut settings: BTreeMap<String, String>,
+    ports: Wishes,
+) -> System {
     // Checkouts are asked for again soon, so that a test does not wait for lost messages.
     let soon = settings.entry("CHECKOUT_RETRY_S".to_owned());
     soon.or_insert_with(|| "3".to_owned());
     let options = Options {
         folder: folder.clone(),
-        ports: Wishes::any(),
+        ports,
         binaries: binaries().to_owned(),
         catalog,
         customers: Vec::new(),

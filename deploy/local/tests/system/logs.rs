@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deploy_local::collector::{self, Collector, Span};
 use deploy_local::instance::Folder;
+use deploy_local::ports::Wishes;
+use deploy_local::relay::{NoAnswer, Onward, Relay};
 use deploy_local::system::Catalog;
-use deploy_local::{Part, System};
+use deploy_local::{Part, System, loopback};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
@@ -23,14 +27,17 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     let levels = folder.path().join("levels");
     fs::write(&levels, "info\n").unwrap();
     let collector = Collector::start(folder.path().join("spans.ndjson")).unwrap();
+    let (mut ports, tables) = (Wishes::any(), Tables::to(loopback::free_port().unwrap()).await);
+    ports.parts.insert(Part::Tables, tables.port);
     let settings = [
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL_FILE", levels.to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &tables.relay.url()),
         (collector::ENDPOINT, collector.url()),
         (collector::SPANS_EVERY_MS, "200"),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut system = harness::system_with(&folder, Catalog::Empty, BTreeMap::from(settings)).await;
+    let mut system = harness::system_at(&folder, Catalog::Empty, BTreeMap::from(settings), ports).await;
 
     // A message that cannot be read, and requests of which something is away.
     publish(&system, &json!({"order_id": "no id", "lines": "none"}).to_string()).await;
@@ -46,7 +53,12 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     })
     .await;
     assert_eq!(unreadable["level"], "ERROR");
-    for number in 0..FAILING {
+    tables.away.store(true, Ordering::Relaxed);
+    let order = http().get(order_of_nobody(&system)).bearer_auth(&token);
+    let answer = in_trace(order, FAILING).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    tables.away.store(false, Ordering::Relaxed);
+    for number in 0..=FAILING {
         let told = about(&folder, number);
         assert_eq!(told.len(), 1, "{number}: {told:#?}");
         assert_eq!(told[0]["message"], "a request failed");
@@ -54,10 +66,7 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     errors_have_their_kind(&collector).await;
 
     // A refusal is nothing that an operator hears of, unless asked for; then it names its trace too.
-    let refused = |number| {
-        let url = format!("{}/v1/orders/{NOBODYS}", system.url(Part::OrderService));
-        in_trace(http().get(url).bearer_auth(&token), number)
-    };
+    let refused = |number| in_trace(http().get(order_of_nobody(&system)).bearer_auth(&token), number);
     assert_eq!(refused(10).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     fs::write(&levels, "info,shared=debug").unwrap();
     system.hang_up(Part::OrderService).unwrap();
@@ -84,6 +93,35 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     }
     system.stop().await.unwrap();
     collector.stop().await;
+}
+
+/// The tables as services reach them, which can be away.
+struct Tables {
+    port: u16,
+    relay: Relay,
+    away: Arc<AtomicBool>,
+}
+
+impl Tables {
+    async fn to(port: u16) -> Self {
+        let (onward, away) = (Onward::to(port), Arc::new(AtomicBool::new(false)));
+        let gone = Arc::clone(&away);
+        let meet = move |request| {
+            let (onward, gone) = (onward.clone(), gone.load(Ordering::Relaxed));
+            async move {
+                if gone {
+                    return Err(NoAnswer);
+                }
+                onward.pass(request).await
+            }
+        };
+        let relay = Relay::start(meet).await.unwrap();
+        Self { port, relay, away }
+    }
+}
+
+fn order_of_nobody(system: &System) -> String {
+    format!("{}/v1/orders/{NOBODYS}", system.url(Part::OrderService))
 }
 
 const FAILING: usize = 2;

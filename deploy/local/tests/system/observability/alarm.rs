@@ -61,6 +61,8 @@ pub(crate) enum Condition {
     },
     /// It was told, and is not told now.
     Silent { of: Series, by: Vec<String> },
+    /// A counter has not grown while who counts is up.
+    Stuck { of: Series, up: Series, by: Vec<String> },
     /// One counter has grown and the other has not.
     Unanswered { asked: Series, answered: Series },
 }
@@ -104,6 +106,7 @@ impl Alarm {
                 | Condition::Silent { of, .. },
             ) => vec![of],
             Some(Condition::Share { part, of, .. }) => vec![part, of],
+            Some(Condition::Stuck { of, up, .. }) => vec![of, up],
             Some(Condition::Unanswered { asked, answered }) => vec![asked, answered],
         }
     }

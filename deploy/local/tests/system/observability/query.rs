@@ -40,6 +40,10 @@ pub(super) fn of(alarm: &Alarm, condition: &Condition, names: &Names, dialect: D
             let (by, value, over) = (asked.by(by), asked.value(of), &asked.over);
             format!("group{by} (present_over_time({value}[{over}])) unless group{by} ({value})")
         }
+        Condition::Stuck { of, up, by } => {
+            let (by, grown) = (asked.by(by), asked.counted("increase", of));
+            format!("group{by} ({}) unless sum{by} ({grown}) > {limit}", asked.value(up))
+        }
         Condition::Unanswered { asked: first, answered } => {
             format!(
                 "({}) unless ({})",
