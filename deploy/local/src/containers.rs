@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_sdk_sqs::error::DisplayErrorContext;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gateway::{Address, Limits};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 use url::Url;
 
 use crate::console::{print, say};
@@ -37,6 +39,7 @@ const ENVOY: &str = "envoy.yaml";
 /// Where every server in a container listens.
 const PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9901;
+const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// What the containers of this system need beside the services.
 #[derive(Debug, Parser)]
@@ -175,7 +178,11 @@ async fn run(Arguments { place, verb }: Arguments) -> anyhow::Result<()> {
     match verb {
         Verb::Stacks(stacks) => place.make_stacks(stacks).await,
         Verb::Seed { product_service } => place.seed(&product_service).await,
-        Verb::Doors { doors } => stand_before(doors).await,
+        Verb::Doors { doors } => {
+            let runs = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+            let _open = stand_before(runs, doors).await?;
+            told_to_stop().await
+        }
         Verb::Payments(payments) => place.take_payments(payments).await,
         Verb::Mail => place.print_mail().await,
         Verb::Token { user } => {
@@ -321,15 +328,25 @@ fn gateway_of(stacks: Stacks, deployment: &Deployment) -> anyhow::Result<String>
     )?)?)
 }
 
-/// On the usual port nothing is led to: it tells that this runs.
-async fn stand_before(doors: Vec<Behind>) -> anyhow::Result<()> {
-    let _runs = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+/// Where it runs nothing is led to: who comes there wants to know whether they can.
+async fn stand_before(runs: TcpListener, doors: Vec<Behind>) -> anyhow::Result<Vec<Door>> {
+    tokio::spawn(see_off(runs));
     let mut open = Vec::new();
     for Behind { port, service } in doors {
         say(format_args!("port {port} leads to {service}"));
         open.push(Door::before(service, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await?);
     }
-    told_to_stop().await
+    Ok(open)
+}
+
+/// Else they queue there, also when they have long gone, until there is no room for the next.
+async fn see_off(runs: TcpListener) {
+    loop {
+        if runs.accept().await.is_err() {
+            // Out of descriptors, of which they hold none.
+            sleep(TRIED_AGAIN_AFTER).await;
+        }
+    }
 }
 
 async fn bank(page: Url, outcome: Option<Outcome>) -> anyhow::Result<()> {
@@ -363,6 +380,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use clap::CommandFactory;
+    use tokio::net::TcpSocket;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -386,6 +405,19 @@ mod tests {
         for name in SECRETS {
             let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_whether_the_doors_run_is_let_in_however_many_have_asked_before() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let runs = socket.listen(2).unwrap();
+        let address = runs.local_addr().unwrap();
+        let _open = stand_before(runs, Vec::new()).await.unwrap();
+        for asked in 0..16 {
+            let asking = timeout(Duration::from_secs(10), TcpStream::connect(address)).await;
+            asking.unwrap_or_else(|_| panic!("nobody after {asked}")).unwrap();
         }
     }
 }
