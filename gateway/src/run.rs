@@ -4,6 +4,9 @@
 //! answers what it has and ends. SIGTERM tells whoever balances in front, answers what is under way, and ends it all.
 //! What the configuration says is not looked at here. `run-gateway healthcheck` asks the one that runs.
 
+mod scrape;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use clap::{Args, Parser};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
@@ -46,6 +49,9 @@ struct Arguments {
     linger_s: u64,
     #[command(flatten)]
     admin: Admin,
+    /// Where a Prometheus may ask for what Envoy counts, at `/metrics`. Unless it is set, nobody may.
+    #[arg(long, env = "METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Tells apart several gateways on one machine.
     #[arg(long, default_value_t = 0)]
     base_id: u32,
@@ -62,7 +68,7 @@ struct Healthcheck {
     admin: Admin,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 struct Admin {
     /// Where Envoy writes the address of its admin interface.
     #[arg(long, env = "ADMIN_ADDRESS_PATH")]
@@ -101,6 +107,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if let Some(address) = arguments.metrics_listen {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("METRICS_LISTEN: cannot listen at {address}"))?;
+        tokio::spawn(scrape::serve(listener, arguments.admin.clone()));
+    }
     let mut gateway = Gateway::start(arguments).await?;
     loop {
         tokio::select! {

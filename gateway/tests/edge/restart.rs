@@ -26,6 +26,7 @@ struct Supervised {
     process: Child,
     folder: TempDir,
     address: SocketAddr,
+    metrics: SocketAddr,
     settings: Settings,
     services: [Upstream; 4],
 }
@@ -59,7 +60,9 @@ impl Supervised {
         if let Some(tls) = &settings.tls {
             fs::write(&tls.secret_file, gateway::certificate(tls)).unwrap();
         }
+        let metrics = free_port();
         let process = Command::new(env!("CARGO_BIN_EXE_run-gateway"))
+            .env("METRICS_LISTEN", metrics.to_string())
             .args(["--drain-s", "2", "--linger-s", "4", "--base-id", &own_base_id()])
             .arg("--envoy")
             .arg(deploy_local::tools::envoy().unwrap())
@@ -77,6 +80,7 @@ impl Supervised {
             process,
             folder,
             address: settings.listen,
+            metrics,
             settings,
             services,
         };
@@ -106,6 +110,17 @@ impl Supervised {
             assert!(began.elapsed() < DEADLINE, "{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// What a Prometheus is told.
+    async fn counted(&self) -> String {
+        let answer = client()
+            .get(format!("http://{}/metrics", self.metrics))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
     }
 
     fn signal(&self, signal: Signal) {
@@ -289,6 +304,42 @@ async fn the_next_envoy_goes_by_what_the_file_says_then() {
         let answer = client().get(url).send().await.unwrap();
         assert_eq!(answer.headers()["ratelimit-limit"], burst.to_string().as_str());
     }
+}
+
+#[tokio::test]
+async fn what_clients_get_is_counted_for_a_prometheus_and_for_nobody_else() {
+    let gateway = Supervised::start().await;
+    let edge = |class: u8, requests: u32| {
+        let labels = format!("envoy_response_code_class=\"{class}\",envoy_http_conn_manager_prefix=\"edge\"");
+        format!("\nenvoy_http_downstream_rq_xx{{{labels}}} {requests}\n")
+    };
+    // Clients are not told, which is a request of theirs like any other.
+    let asked = client().get(format!("http://{}/metrics", gateway.address)).send();
+    assert_eq!(asked.await.unwrap().status(), 404);
+    let counted = gateway.counted().await;
+    for (class, requests) in [(2, 1), (4, 1), (5, 0)] {
+        assert!(counted.contains(&edge(class, requests)), "{class}: {counted}");
+    }
+    for told in [
+        "\nenvoy_cluster_membership_healthy{envoy_cluster_name=\"orders\"} 1\n",
+        "\nenvoy_cluster_upstream_rq_xx{envoy_response_code_class=\"2\",envoy_cluster_name=\"products\"} 1\n",
+        "\nenvoy_http_downstream_rq_time_bucket{envoy_http_conn_manager_prefix=\"edge\",le=\"1000\"} ",
+        "\nenvoy_server_live{} 1\n",
+    ] {
+        assert!(counted.contains(told), "{told}: {counted}");
+    }
+    let lines = counted.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(lines < 300, "{lines} series: {counted}");
+
+    let other = client().get(format!("http://{}/quitquitquit", gateway.metrics)).send();
+    assert_eq!(other.await.unwrap().status(), 404);
+    let posted = client().post(format!("http://{}/metrics", gateway.metrics)).send();
+    assert_eq!(posted.await.unwrap().status(), 404);
+    gateway.signal(Signal::HUP);
+    gateway.until_replaced(1).await;
+    // The next one goes on where the one before was.
+    let counted = gateway.counted().await;
+    assert!(counted.contains(&edge(4, 1)), "{counted}");
 }
 
 #[tokio::test]
