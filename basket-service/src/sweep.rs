@@ -54,7 +54,8 @@ impl Sweeper {
                 Err(error) => return Err(error),
             }
         }
-        self.publisher.publish(&entries).await;
+        // Whether the bus has them already is kept nowhere: a checkout is asked for until it is answered.
+        self.publisher.publish_again(&entries).await;
         Ok(if due.len() < BATCH {
             Swept::Everything
         } else {

@@ -231,7 +231,7 @@ impl Fulfilment {
     /// Publishes the answer of an order again. Says whether the bus took it.
     pub(crate) async fn answer_again(&self, order: &Order, answer: &Recorded) -> bool {
         match events::entry(order, answer) {
-            Ok(entry) => self.publish(&[entry]).await,
+            Ok(entry) => self.publish_again(&[entry]).await,
             Err(fault) => {
                 tracing::error!(error = %fault, order_id = %order.id, "an event cannot be written");
                 false
@@ -239,9 +239,9 @@ impl Fulfilment {
         }
     }
 
-    /// Publishes these. Says whether the bus took them all.
-    pub(crate) async fn publish(&self, entries: &[Entry]) -> bool {
-        self.publisher.publish(entries).await.all(entries)
+    /// Publishes these, which lie in no outbox and may have been told before. Says whether the bus took them all.
+    pub(crate) async fn publish_again(&self, entries: &[Entry]) -> bool {
+        self.publisher.publish_again(entries).await.all(entries)
     }
 
     /// Hears of each change that this process makes.

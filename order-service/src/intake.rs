@@ -91,7 +91,8 @@ impl Intake {
             }
             Created::Exists(there) if there.fingerprint != order.fingerprint => {
                 match events::key_reused(&order, request) {
-                    Ok(entry) => self.fulfilment.publish(&[entry]).await,
+                    // Made of the request alone, it is as old as that.
+                    Ok(entry) => self.fulfilment.publish_again(&[entry]).await,
                     Err(fault) => {
                         tracing::error!(error = %fault, "an event cannot be written");
                         false

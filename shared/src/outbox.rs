@@ -2,8 +2,8 @@
 //! the state they tell of, in each service's own table.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::error::DisplayErrorContext;
@@ -32,6 +32,32 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub struct Publisher {
     client: Client,
     bus: String,
+    refusing: Arc<Refusing>,
+}
+
+/// What the age of an event's id tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// How long it has lain in its outbox.
+    OfOutbox,
+    /// Nothing of an outbox: the bus may have taken it long ago.
+    OfEvent,
+}
+
+/// Since when the bus has taken nothing of what this process sent.
+#[derive(Debug, Default)]
+struct Refusing(Mutex<Option<Instant>>);
+
+impl Refusing {
+    fn ends(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// It has refused now; and for how long it has by now.
+    fn goes_on(&self) -> Duration {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now).elapsed()
+    }
 }
 
 /// What became of the entries: those the bus took, by id. The others are still to be published.
@@ -88,17 +114,23 @@ static KEPT_AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 });
 
 /// The bus took it.
-fn taken(entry: &Entry) {
+fn taken(entry: &Entry, tells: Age) {
     let event = [KeyValue::new("event", entry.detail_type.clone())];
     PUBLISHED.add(1, &event);
-    if let Some(age) = age(entry) {
-        AGE.record(age.as_secs_f64(), &event);
+    match (tells, age(entry)) {
+        (Age::OfOutbox, Some(age)) => AGE.record(age.as_secs_f64(), &event),
+        (Age::OfOutbox, None) | (Age::OfEvent, _) => {}
     }
 }
 
-/// The bus did not take it: it stays in the outbox.
-fn kept(entry: &Entry) {
-    if let Some(age) = age(entry) {
+/// The bus did not take it: it stays where it is kept. Of one that it may have taken before, no more is told than for how long
+/// it has taken nothing.
+fn kept(entry: &Entry, tells: Age, refusing: Duration) {
+    let age = age(entry).map(|age| match tells {
+        Age::OfOutbox => age,
+        Age::OfEvent => age.min(refusing),
+    });
+    if let Some(age) = age {
         KEPT_AGE.record(age.as_secs_f64(), &[KeyValue::new("event", entry.detail_type.clone())]);
     }
 }
@@ -114,20 +146,43 @@ impl Publisher {
     /// To that bus.
     #[must_use]
     pub fn new(client: Client, bus: String) -> Self {
-        Self { client, bus }
+        Self {
+            client,
+            bus,
+            refusing: Arc::default(),
+        }
     }
 
     /// Publishes all of them, in as few calls as their number and size allow, and says which were
     /// taken. A failure is logged here, counted, and otherwise only shows in the answer: whoever
     /// calls keeps what was not taken.
     pub async fn publish(&self, entries: &[Entry]) -> Published {
+        self.publish_as(entries, Age::OfOutbox).await
+    }
+
+    /// [`Publisher::publish`] of events which the bus may have taken before, as somebody who got no answer asks for them: that
+    /// they are old is no outbox's fault, and not told as its age.
+    pub async fn publish_again(&self, entries: &[Entry]) -> Published {
+        self.publish_as(entries, Age::OfEvent).await
+    }
+
+    async fn publish_as(&self, entries: &[Entry], tells: Age) -> Published {
         let mut published = Published::default();
         for batch in batches(entries) {
-            if let Err(error) = self.put(batch, &mut published).await {
+            let outcome = self.put(batch, &mut published).await;
+            let (took, left): (Vec<_>, Vec<_>) = batch.iter().partition(|entry| published.has(entry));
+            if !took.is_empty() {
+                self.refusing.ends();
+            }
+            for entry in took {
+                taken(entry, tells);
+            }
+            if let Err(error) = outcome {
                 FAILED.add(1, &[]);
                 tracing::warn!(error = %error, "events were not published; they are kept and tried again");
-                for entry in batch.iter().filter(|entry| !published.has(entry)) {
-                    kept(entry);
+                let refusing = self.refusing.goes_on();
+                for entry in left {
+                    kept(entry, tells, refusing);
                 }
             }
         }
@@ -151,7 +206,6 @@ impl Publisher {
             match outcome.error_code() {
                 None => {
                     published.0.insert(entry.id);
-                    taken(entry);
                 }
                 Some(code) => {
                     let message = outcome.error_message().unwrap_or_default().to_owned();
@@ -235,6 +289,70 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[cfg(feature = "testing")]
+    fn made_ago(seconds: u64, event: &str) -> Entry {
+        let now = Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+        Entry {
+            id: Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, now.as_secs() - seconds, 0)),
+            source: String::new(),
+            detail_type: event.to_owned(),
+            resources: vec![],
+            detail: "{}".to_owned(),
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn what_was_published_before_makes_no_outbox_old() {
+        use std::slice::from_ref;
+
+        use serde_json::json;
+
+        use crate::testing::faults::{Fate, Faults};
+        use crate::testing::measured::{self, Measured};
+
+        let measured = Measured::begin();
+        let faults = Faults::none();
+        let publisher = Publisher::new(measured::aws(&faults).await.eventbridge(), "bus".to_owned());
+        let took = |count: usize| {
+            Fate::Answered(
+                200,
+                json!({"FailedEntryCount": 0, "Entries": vec![json!({"EventId": "1"}); count]}),
+            )
+        };
+        faults.on("PutEvents", 2, took(1));
+        let (first, again) = (made_ago(300, "First"), made_ago(300, "Again"));
+        assert!(publisher.publish(from_ref(&first)).await.has(&first));
+        assert!(publisher.publish_again(from_ref(&again)).await.has(&again));
+        let told = |metric: &str, event: &str| measured.figure(metric, &[("event", event)]);
+        assert_eq!(told("events_published_total", "First"), Some(1.0));
+        assert_eq!(told("events_published_total", "Again"), Some(1.0));
+        assert_eq!(told("events_publish_age_seconds_count", "First"), Some(1.0));
+        assert_eq!(told("events_publish_age_seconds_count", "Again"), None);
+
+        // It tells how long the bus has taken nothing: a moment.
+        faults.lift();
+        faults.on(
+            "PutEvents",
+            usize::MAX,
+            Fate::Answered(400, json!({"__type": "AccessDeniedException"})),
+        );
+        assert!(!publisher.publish(from_ref(&first)).await.has(&first));
+        assert!(!publisher.publish_again(from_ref(&again)).await.has(&again));
+        assert!(told("events_unpublished_age_seconds_sum", "First").unwrap() >= 300.0);
+        assert!(told("events_unpublished_age_seconds_sum", "Again").unwrap() < 60.0);
+    }
+
+    #[test]
+    fn a_bus_refuses_since_its_first_refusal_after_it_took_something() {
+        let refusing = Refusing::default();
+        assert!(refusing.goes_on() < Duration::from_secs(1));
+        *refusing.0.lock().unwrap() = Instant::now().checked_sub(Duration::from_secs(90));
+        assert!(refusing.goes_on() >= Duration::from_secs(90));
+        refusing.ends();
+        assert!(refusing.goes_on() < Duration::from_secs(1));
+    }
 
     proptest! {
         #[test]

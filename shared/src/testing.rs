@@ -7,6 +7,8 @@ pub mod conformance;
 pub mod cuts;
 pub mod faults;
 pub mod fuzzing;
+#[cfg(test)]
+pub(crate) mod measured;
 pub mod process;
 pub mod schema;
 
