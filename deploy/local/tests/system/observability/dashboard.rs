@@ -1,5 +1,8 @@
 //! Dashboards as Grafana reads them, from the short form in `deploy/telemetry/dashboards.json`.
 //!
+//! A query there may say `grown(COUNTER[RANGE])`, for how much each series has grown, in the place of `increase`, which does not
+//! see what a series begins with; as the alarms have it. What Grafana gets is PromQL.
+//!
 //! Grafana's classic model:
 //! <https://grafana.com/docs/grafana/latest/visualizations/dashboards/build-dashboards/view-dashboard-json-model/>.
 
@@ -8,6 +11,8 @@ use std::fs;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::query;
 
 /// Of the 24 columns of a dashboard, and in its rows.
 const PANEL: (usize, usize) = (8, 8);
@@ -56,7 +61,16 @@ enum Kind {
 
 impl Dashboard {
     pub(crate) fn all() -> Vec<Self> {
-        serde_json::from_slice(&fs::read(super::file("deploy/telemetry/dashboards.json")).unwrap()).unwrap()
+        let list = fs::read(super::file("deploy/telemetry/dashboards.json")).unwrap();
+        let mut dashboards: Vec<Self> = serde_json::from_slice(&list).unwrap();
+        let rows = dashboards.iter_mut().flat_map(|dashboard| &mut dashboard.rows);
+        for query in rows
+            .flat_map(|row| &mut row.panels)
+            .flat_map(|panel| panel.queries.values_mut())
+        {
+            *query = in_promql(query);
+        }
+        dashboards
     }
 
     fn panels(&self) -> impl Iterator<Item = &Panel> {
@@ -142,6 +156,21 @@ impl Panel {
             "options": options, "targets": targets,
         })
     }
+}
+
+/// Without `grown(..)`; see the module.
+fn in_promql(query: &str) -> String {
+    let mut parts = query.split("grown(");
+    let mut written = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (counter, rest) = part.split_once(')').unwrap_or_else(|| panic!("{query}"));
+        let (counter, range) = counter
+            .split_once('[')
+            .unwrap_or_else(|| panic!("{query}: grown within what time?"));
+        let range = range.strip_suffix(']').unwrap_or_else(|| panic!("{query}"));
+        written.push_str(&format!("({}){rest}", query::growth(counter, range)));
+    }
+    written
 }
 
 /// As `deploy/telemetry/grafana/provisioning` names it.

@@ -206,6 +206,13 @@ fn tokens(query: &str) -> Vec<String> {
             while let Some(next) = rest.next_if(|next| next.is_ascii_alphanumeric() || "_:.".contains(*next)) {
                 token.push(next);
             }
+        } else if first == '$' {
+            // Grafana's: a range, as after `offset`.
+            while rest
+                .next_if(|next| next.is_ascii_alphanumeric() || *next == '_')
+                .is_some()
+            {}
+            continue;
         } else if first.is_whitespace() {
             continue;
         }

@@ -41,8 +41,8 @@ pub(super) fn of(alarm: &Alarm, condition: &Condition, names: &Names, dialect: D
             format!("group{by} (present_over_time({value}[{over}])) unless group{by} ({value})")
         }
         Condition::Stuck { of, up, by } => {
-            let (by, grown) = (asked.by(by), asked.counted("increase", of));
-            format!("group{by} ({}) unless sum{by} ({grown}) > {limit}", asked.value(up))
+            let waits = format!("group{} ({} > 0)", asked.by(by), asked.value(up));
+            format!("{waits} unless {}", asked.grown(of, by, &limit.to_string()))
         }
         Condition::Unanswered { asked: first, answered } => {
             format!(
@@ -52,6 +52,16 @@ pub(super) fn of(alarm: &Alarm, condition: &Condition, names: &Names, dialect: D
             )
         }
     }
+}
+
+/// How much each counter of a selector has grown within a time. `increase` does not see the step from nothing to the first value,
+/// which for what seldom happens is all there is, and for each new process some of it: a series of which nothing was told in the
+/// hour before has grown by what it is. An hour, lest what was not told for some minutes, as while a collector was replaced,
+/// counts as new.
+pub(super) fn growth(counter: &str, over: &str) -> String {
+    format!(
+        "(last_over_time({counter}[{over}]) unless last_over_time({counter}[1h] offset {over})) or increase({counter}[{over}])"
+    )
 }
 
 struct Asked<'a> {
@@ -108,11 +118,11 @@ impl Asked<'_> {
         }
     }
 
-    /// `increase` does not see the step from nothing to the first value, which for what seldom happens is all there is.
     fn grown(&self, series: &Series, by: &[String], limit: &str) -> String {
-        let (by, value, over) = (self.by(by), self.value(series), &self.over);
         format!(
-            "sum{by} (increase({value}[{over}])) > {limit} or sum{by} ({value} unless {value} offset {over}) > {limit}"
+            "sum{} ({}) > {limit}",
+            self.by(by),
+            growth(&self.value(series), &self.over)
         )
     }
 
