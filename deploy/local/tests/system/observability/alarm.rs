@@ -61,7 +61,7 @@ pub(crate) enum Condition {
     },
     /// It was told, and is not told now.
     Silent { of: Series, by: Vec<String> },
-    /// A counter has not grown while who counts is up.
+    /// A counter has not grown while a gauge says that it should: that who counts is up, that there is something to do.
     Stuck { of: Series, up: Series, by: Vec<String> },
     /// One counter has grown and the other has not.
     Unanswered { asked: Series, answered: Series },
