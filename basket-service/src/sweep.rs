@@ -2,7 +2,11 @@
 //! way, or the answer was. It goes on, ever slower, until the answer comes; only the order service
 //! ends a checkout, also one whose prices hold no longer.
 
+use std::sync::LazyLock;
+
 use jiff::{SignedDuration, Timestamp};
+use opentelemetry::metrics::Counter;
+use opentelemetry::{KeyValue, global};
 use shared::due::Swept;
 use shared::outbox::Publisher;
 
@@ -46,6 +50,7 @@ impl Sweeper {
                 // One that cannot be read must not keep the others of its shard from being asked for.
                 Err(StoreError::Corrupt(error)) => {
                     let error: &(dyn std::error::Error + 'static) = &error;
+                    stuck("unreadable");
                     tracing::error!(
                         error,
                         "a basket with a checkout under way cannot be read; it needs a person"
@@ -71,6 +76,18 @@ impl Sweeper {
     }
 }
 
+static STUCK: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("basket-service")
+        .u64_counter("checkouts.stuck")
+        .with_description("Looks at checkouts that do not end by themselves, by reason: overdue, unreadable")
+        .build()
+});
+
+/// Somebody has to look.
+fn stuck(reason: &'static str) {
+    STUCK.add(1, &[KeyValue::new("reason", reason)]);
+}
+
 fn entry(basket: &Basket, now: Timestamp) -> Option<shared::contract::Entry> {
     let under_way = basket.under_way.as_ref()?;
     let BasketId::Customer(customer) = &basket.id else {
@@ -78,7 +95,8 @@ fn entry(basket: &Basket, now: Timestamp) -> Option<shared::contract::Entry> {
     };
     let order_id = under_way.checkout.order_id;
     if now > under_way.valid_until {
-        // For the alarm on this line: the order service owes this answer.
+        // The order service owes this answer.
+        stuck("overdue");
         tracing::error!(
             order_id = %order_id,
             republished = under_way.republished,

@@ -48,7 +48,7 @@ static DELAYED: LazyLock<Counter<u64>> = LazyLock::new(|| {
 static PARKED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("order-service")
         .u64_counter("orders.parked")
-        .with_description("Orders that do not get on: somebody has to look")
+        .with_description("Tries of orders that were tried too often and do not get on: somebody has to look")
         .build()
 });
 
@@ -110,7 +110,7 @@ pub(crate) fn delayed() {
     DELAYED.add(1, &[]);
 }
 
-/// An order was tried too often.
+/// An order was tried too often, and now again.
 pub(crate) fn parked() {
     PARKED.add(1, &[]);
 }

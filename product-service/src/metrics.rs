@@ -16,6 +16,13 @@ static RESERVATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
         .build()
 });
 
+static PARKED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("product-service")
+        .u64_counter("sweeper.parked")
+        .with_description("Outboxes and holds that were tried too often: they are left lying until somebody looks")
+        .build()
+});
+
 /// Stock was to be held.
 pub(crate) fn held<T>(outcome: &Result<(T, HeldBefore), HoldError>) {
     match outcome {
@@ -39,6 +46,11 @@ pub(crate) fn released() {
 /// A hold ran out.
 pub(crate) fn expired() {
     count("expired");
+}
+
+/// An item was tried too often.
+pub(crate) fn parked() {
+    PARKED.add(1, &[]);
 }
 
 fn count(outcome: &'static str) {

@@ -65,7 +65,9 @@ impl Sweeper {
         };
         log(&lease, &error);
         if lease.attempts >= MOST_ATTEMPTS {
-            self.store.park(lease, Timestamp::now()).await
+            self.store.park(lease, Timestamp::now()).await?;
+            metrics::parked();
+            Ok(())
         } else {
             self.store.put_off(lease, Timestamp::now()).await
         }
