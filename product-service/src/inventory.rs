@@ -78,8 +78,8 @@ impl Inventory {
     /// # Errors
     /// See [`StepError`].
     pub async fn commit(&self, order_id: OrderId, now: Timestamp) -> Result<Reservation, StepError> {
-        let reservation = self.store.commit(order_id, now).await?;
-        metrics::sold();
+        let (reservation, change) = self.store.commit(order_id, now).await?;
+        metrics::sold(change);
         Ok(reservation)
     }
 
@@ -88,8 +88,8 @@ impl Inventory {
     /// # Errors
     /// The table did not take it.
     pub async fn release(&self, order_id: OrderId, now: Timestamp) -> Result<Reservation, StoreError> {
-        let (reservation, outbox) = self.store.release(order_id, now).await?;
-        metrics::released();
+        let (reservation, change, outbox) = self.store.release(order_id, now).await?;
+        metrics::released(change);
         self.relay.tell(outbox).await;
         Ok(reservation)
     }

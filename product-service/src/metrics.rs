@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 
-use crate::store::{HeldBefore, HoldError};
+use crate::store::{Change, HeldBefore, HoldError};
 
 static RESERVATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("product-service")
@@ -33,14 +33,21 @@ pub(crate) fn held<T>(outcome: &Result<(T, HeldBefore), HoldError>) {
     }
 }
 
-/// A hold became a sale, now or before: a caller that got no answer asks again.
-pub(crate) fn sold() {
-    count("sold");
+/// A hold was to become a sale: a caller that got no answer asks again.
+pub(crate) fn sold(change: Change) {
+    changed(change, "sold");
 }
 
-/// What was held or sold was given back, now or before.
-pub(crate) fn released() {
-    count("released");
+/// What was held or sold was to be given back.
+pub(crate) fn released(change: Change) {
+    changed(change, "released");
+}
+
+fn changed(change: Change, outcome: &'static str) {
+    match change {
+        Change::Made => count(outcome),
+        Change::None => {}
+    }
 }
 
 /// A hold ran out.

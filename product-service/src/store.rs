@@ -29,7 +29,7 @@ pub use products::{ChangeError, CreateError, Edit};
 pub use read::{Consistency, ProductWithStock};
 pub use reconciliation::HeldPosition;
 pub use record::stock::Counters;
-pub use reservations::{HeldBefore, HoldError, ShortLine, StepError};
+pub use reservations::{Change, HeldBefore, HoldError, ShortLine, StepError};
 pub use stock::{AdjustError, CountError, Expected};
 
 /// The table and the way to it.

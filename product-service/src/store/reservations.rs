@@ -27,6 +27,15 @@ pub enum HeldBefore {
     Yes,
 }
 
+/// What asking for a step of a reservation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Stock was moved.
+    Made,
+    /// It had been before, or there is none to move.
+    None,
+}
+
 /// A line for which there is not enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortLine {
@@ -153,19 +162,19 @@ impl Store {
     ///
     /// # Errors
     /// See [`StepError`].
-    pub async fn commit(&self, order_id: OrderId, now: Timestamp) -> Result<Reservation, StepError> {
+    pub async fn commit(&self, order_id: OrderId, now: Timestamp) -> Result<(Reservation, Change), StepError> {
         let mut backoff = Backoff::default();
         loop {
             let stored = self.reservation(order_id).await?.ok_or(StepError::NotFound)?;
             let state = match stored.reservation.commit()? {
-                Step::Stands => return Ok(stored.reservation),
+                Step::Stands => return Ok((stored.reservation, Change::None)),
                 Step::Go(state) => state,
             };
             if let Some((reservation, _)) = self
                 .step(&stored, state, Movement::sell_held, &mut backoff, now)
                 .await?
             {
-                return Ok(reservation);
+                return Ok((reservation, Change::Made));
             }
         }
     }
@@ -182,14 +191,14 @@ impl Store {
         &self,
         order_id: OrderId,
         now: Timestamp,
-    ) -> Result<(Reservation, Option<Outbox>), StoreError> {
+    ) -> Result<(Reservation, Change, Option<Outbox>), StoreError> {
         let mut backoff = Backoff::default();
         loop {
             let Some(stored) = self.reservation(order_id).await? else {
                 let tombstone = Reservation::tombstone(order_id);
                 let write = record::reservation::create(&tombstone, &[], now, 0)?;
                 match self.transact(vec![write]).await {
-                    Ok(()) => return Ok((tombstone, None)),
+                    Ok(()) => return Ok((tombstone, Change::None, None)),
                     Err(NotWritten::Refused(_)) => backoff.pause().await?,
                     Err(NotWritten::Failed(error)) => return Err(error),
                 }
@@ -216,7 +225,7 @@ impl Store {
             let Some(stored) = expired else {
                 return Ok(None);
             };
-            if let Some((_, outbox)) = self.give_back(&stored, &mut backoff, now).await? {
+            if let Some((_, _, outbox)) = self.give_back(&stored, &mut backoff, now).await? {
                 return Ok(Some(outbox));
             }
         }
@@ -227,12 +236,14 @@ impl Store {
         stored: &Stored,
         backoff: &mut Backoff,
         now: Timestamp,
-    ) -> Result<Option<(Reservation, Option<Outbox>)>, StoreError> {
-        match stored.reservation.release() {
-            Step::Stands => Ok(Some((stored.reservation.clone(), None))),
-            Step::Go(state @ State::Returned) => self.step(stored, state, Movement::take_back_sold, backoff, now).await,
-            Step::Go(state) => self.step(stored, state, Movement::free_held, backoff, now).await,
-        }
+    ) -> Result<Option<(Reservation, Change, Option<Outbox>)>, StoreError> {
+        let (state, movement): (_, fn(u32) -> Movement) = match stored.reservation.release() {
+            Step::Stands => return Ok(Some((stored.reservation.clone(), Change::None, None))),
+            Step::Go(state @ State::Returned) => (state, Movement::take_back_sold),
+            Step::Go(state) => (state, Movement::free_held),
+        };
+        let done = self.step(stored, state, movement, backoff, now).await?;
+        Ok(done.map(|(reservation, outbox)| (reservation, Change::Made, outbox)))
     }
 
     /// Takes a reservation and the stock of its lines to the next state. None if the reservation was
