@@ -328,6 +328,26 @@ async fn what_clients_get_is_counted_for_a_prometheus_and_for_nobody_else() {
     ] {
         assert!(counted.contains(told), "{told}: {counted}");
     }
+    // What dashboards and alarms ask for.
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/telemetry/metrics.json");
+    let table: Vec<Value> = serde_json::from_slice(&fs::read(table).unwrap()).unwrap();
+    let ours: Vec<_> = table.iter().filter(|row| row["services"][0] == "gateway").collect();
+    assert!(!ours.is_empty());
+    for row in ours {
+        let (name, kind) = (row["name"].as_str().unwrap(), row["kind"].as_str().unwrap());
+        assert!(
+            counted.contains(&format!("# TYPE {name} {kind}\n")),
+            "{name}: {counted}"
+        );
+        let series = counted.lines().filter(|line| line.starts_with(name));
+        for label in row["attributes"].as_array().unwrap() {
+            let label = format!("{}=", label.as_str().unwrap());
+            assert!(
+                series.clone().any(|line| line.contains(&label)),
+                "{name}: {label}: {counted}"
+            );
+        }
+    }
     let lines = counted.lines().filter(|line| !line.starts_with('#')).count();
     assert!(lines < 300, "{lines} series: {counted}");
 

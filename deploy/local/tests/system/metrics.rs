@@ -26,6 +26,9 @@ pub(crate) struct Row {
     tells: String,
 }
 
+/// Who tells nothing by itself: a Prometheus asks it. The gateway's own tests hold its rows against what it answers.
+pub(crate) const ASKED: &str = "gateway";
+
 pub(crate) fn table() -> Vec<Row> {
     let file = tools::checkout().join("deploy/telemetry/metrics.json");
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
@@ -37,7 +40,8 @@ fn the_table_names_what_the_code_measures() {
     for package in ["shared", "product-service", "basket-service", "order-service"] {
         instruments(&tools::checkout().join(package).join("src"), &mut measured);
     }
-    let named: BTreeSet<_> = table().into_iter().map(|row| row.name).collect();
+    let ours = |row: &Row| !row.metric.services.contains(ASKED);
+    let named: BTreeSet<_> = table().into_iter().filter(ours).map(|row| row.name).collect();
     assert_eq!(measured, named);
     assert!(
         table().is_sorted_by(|one, next| one.name < next.name),
@@ -85,7 +89,7 @@ async fn what_is_measured_is_as_the_table_says() {
     let table = table();
     let usual: BTreeMap<_, _> = table
         .iter()
-        .filter(|row| !row.rare)
+        .filter(|row| !row.rare && !row.metric.services.contains(ASKED))
         .map(|row| (row.name.clone(), row.metric.clone()))
         .collect();
     let deadline = Instant::now() + SOON;

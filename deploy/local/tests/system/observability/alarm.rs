@@ -111,9 +111,12 @@ impl Alarm {
         }
     }
 
-    /// What answers nothing as long as all is well. None where only AWS measures it.
+    /// What answers nothing as long as all is well. None where only AWS measures it, or where nobody collects it there.
     pub(crate) fn query(&self, names: &Names, dialect: Dialect) -> Option<String> {
         let condition = self.condition.as_ref()?;
+        if dialect == Dialect::CloudWatch && self.series().iter().any(|series| names.is_asked(&series.metric)) {
+            return None;
+        }
         Some(query::of(self, condition, names, dialect))
     }
 }

@@ -23,8 +23,9 @@ pub(crate) fn written(alarms: &[Alarm], names: &Names) -> String {
         let mut made: Vec<_> = of_aws
             .map(|(aws, of)| (logical(alarm, of), metric_alarm(alarm, aws, of)))
             .collect();
-        if let (true, Some(query)) = (made.is_empty(), alarm.query(names, Dialect::CloudWatch)) {
-            made.push((alarm.name.clone(), promql_alarm(alarm, &query)));
+        if made.is_empty() {
+            let query = alarm.query(names, Dialect::CloudWatch);
+            made.extend(query.map(|query| (alarm.name.clone(), promql_alarm(alarm, &query))));
         } else {
             widgets.push(widget(alarm, made.iter().map(|(logical, _)| logical.as_str())));
         }

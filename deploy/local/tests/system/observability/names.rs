@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deploy_local::collector::{Metric, MetricKind};
 
 use super::query::Dialect;
-use crate::metrics::Row;
+use crate::metrics::{ASKED, Row};
 
 /// What the list of alarms calls the service that tells something.
 const SERVICE: &str = "service";
@@ -27,6 +27,13 @@ impl Names {
         Self {
             metrics: table.into_iter().map(|row| (row.name, row.metric)).collect(),
         }
+    }
+
+    /// Whether only a Prometheus knows it, which asks for it.
+    pub(crate) fn is_asked(&self, metric: &str) -> bool {
+        self.metrics
+            .get(metric)
+            .is_some_and(|about| about.services.contains(ASKED))
     }
 
     pub(crate) fn kind(&self, metric: &str) -> MetricKind {
@@ -107,6 +114,9 @@ impl Names {
 }
 
 fn in_prometheus(metric: &str, about: &Metric) -> String {
+    if about.services.contains(ASKED) {
+        return metric.to_owned();
+    }
     let mut name = metric.replace('.', "_");
     let unit = match (about.unit.as_str(), about.kind) {
         ("", _) | ("1", MetricKind::Counter | MetricKind::Histogram) => String::new(),
