@@ -13,6 +13,8 @@ pub(crate) const CUSTOMERS: [&str; 2] = ["xantippe-quillfeather", "zebediah-this
 pub(crate) const AWS_SECRET: &str = "wobbles0AWS0secret0access0key";
 /// A test number of the card schemes, which belongs to nobody.
 pub(crate) const CARD: &str = "4242424242424242";
+/// What they browse with.
+pub(crate) const AGENT: &str = "Thimblerig/1.0 (Wigglesworth)";
 /// In words that people leave behind.
 pub(crate) const REASON: &str = "Zebediah Thistlewick of Gloamingmoor said so";
 pub(crate) const TRACKING: &str = "TRK-SNICKETFOLD-1";
@@ -56,6 +58,8 @@ impl Known {
             ("a payment token", "pm_card"),
             ("a payment token", "pm_slow"),
             ("a card's number", CARD),
+            ("what somebody browses with", "thimblerig"),
+            ("what somebody browses with", "wigglesworth"),
             ("an idempotency key", KEY),
         ];
         words.into_iter().for_each(|(what, word)| known.add(what, word));

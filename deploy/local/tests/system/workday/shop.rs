@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use deploy_local::{Part, System};
+use reqwest::header::USER_AGENT;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::people::{CUSTOMERS, KEY, Known, REASON, TRACKING, address};
+use super::people::{AGENT, CUSTOMERS, KEY, Known, REASON, TRACKING, address};
 use super::text;
 use crate::harness::{SOON, http, patiently};
 
@@ -29,6 +30,7 @@ impl Caller {
 
     pub(crate) fn to(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
+        let request = request.header(USER_AGENT, AGENT);
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
