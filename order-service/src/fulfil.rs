@@ -297,7 +297,7 @@ impl Fulfilment {
         let _ = self.changes.send(order.id);
     }
 
-    /// A go at an order on a task of its own, for as long as it has a place.
+    /// A go at an order on a task of its own, for as long as it has a place. Whoever goes on with it, goes on with its story.
     fn spawn(self: &Arc<Self>, order: Order, place: OwnedSemaphorePermit) {
         let fulfilment = Arc::clone(self);
         let span = info_span!(
@@ -307,6 +307,7 @@ impl Fulfilment {
             commerce.dynamodb.milli_wcu = Empty,
             commerce.dynamodb.round_trips = Empty,
         );
+        trace::go_on(&span, &order.traceparent);
         self.running.spawn_on(
             async move {
                 let bill = Bill::default();

@@ -35,6 +35,22 @@ pub fn continue_from(span: &Span, traceparent: &str) {
     join(span, context);
 }
 
+/// Makes `span`, the next try of what began in the span that a stored `traceparent` names, a child of that one, so that the
+/// tries are one trace and are sampled alike; what set off this try is linked. Where that belongs to the same trace already,
+/// or nothing is stored, `span` stays as it is.
+pub fn go_on(span: &Span, traceparent: &str) {
+    let began = TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(traceparent.to_owned()));
+    let (first, now) = (began.span().span_context().clone(), Span::current().context());
+    let now = now.span().span_context().clone();
+    if !first.is_valid() || first.trace_id() == now.trace_id() {
+        return;
+    }
+    if now.is_valid() {
+        span.add_link(now);
+    }
+    join(span, began);
+}
+
 /// Makes `span` a child of the span that a request's headers name, in the form that `OTEL_PROPAGATORS` says; malformed
 /// ones are ignored.
 pub fn continue_from_request(span: &Span, headers: &HeaderMap) {

@@ -56,6 +56,8 @@ pub struct Order {
     pub sequence: u64,
     /// Counts its writes.
     pub version: u64,
+    /// The span in which it was taken in; empty for those of releases that did not keep it.
+    pub traceparent: String,
     /// When it was taken in.
     pub created_at: Timestamp,
     /// When its status changed last.

@@ -169,6 +169,7 @@ impl Order {
             outbox: Vec::new(),
             sequence: 0,
             version: 1,
+            traceparent: moment.traceparent,
             created_at: moment.now,
             updated_at: moment.now,
             shipment: None,

@@ -123,6 +123,8 @@ pub(super) struct OrderRecord {
     outbox: Vec<EventRecord>,
     sequence: u64,
     version: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    trace: String,
     created_at: i64,
     updated_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +255,7 @@ impl From<&Order> for OrderRecord {
             outbox: order.outbox.iter().map(EventRecord::from).collect(),
             sequence: order.sequence,
             version: order.version,
+            trace: order.traceparent.clone(),
             created_at: order.created_at.as_millisecond(),
             updated_at: order.updated_at.as_millisecond(),
             shipment: order.shipment.as_ref().map(ShipmentRecord::from),
@@ -310,6 +313,7 @@ impl TryFrom<OrderRecord> for Order {
                 .collect::<Result<_, _>>()?,
             sequence: record.sequence,
             version: record.version,
+            traceparent: record.trace,
             created_at: time(record.created_at)?,
             updated_at: time(record.updated_at)?,
             shipment: record.shipment.map(Shipment::from),

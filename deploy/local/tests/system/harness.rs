@@ -118,6 +118,15 @@ pub(crate) async fn until(request: RequestBuilder, what: &str, wanted: impl Fn(&
     }
 }
 
+/// Looks again and again until it is so.
+pub(crate) async fn holds(or_else: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !so() {
+        assert!(Instant::now() < deadline, "{or_else}, not within {SOON:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
 pub(crate) fn http() -> reqwest::Client {
     loopback::http().unwrap()
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::iter::successors;
 
 use deploy_local::collector::{self, Collector, Span};
+use deploy_local::instance::Folder;
 use deploy_local::system::Catalog;
 use deploy_local::{Part, System};
 use reqwest::StatusCode;
@@ -16,6 +17,8 @@ use crate::harness::{self, SOON, http, until};
 
 /// The client's own part of the trace.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+/// The same, of an order that does not get on at first.
+const RETRIED: &str = "b9c7c989f97918e1aab7d2f1e6a8f0d3";
 /// The trace of a client who does not want it told.
 const UNTOLD: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "00f067aa0ba902b7";
@@ -215,7 +218,7 @@ async fn one_checkout_is_one_connected_trace() {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let system = harness::system_with(&folder, Catalog::Demo, settings).await;
+    let mut system = harness::system_with(&folder, Catalog::Demo, settings).await;
     buy(&system, UNTOLD, "00").await;
     let order = buy(&system, TRACE, "01").await;
     let trace = trace(&system, &collector, TRACE).await;
@@ -250,8 +253,40 @@ async fn one_checkout_is_one_connected_trace() {
     );
     let unknown = harness::run_local(&folder, &["trace", "0"]).await;
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+
+    retried(&mut system, &folder, &collector).await;
     system.stop().await.unwrap();
     collector.stop().await;
+}
+
+/// An order whose first try fails is one trace too: whoever goes on with it later is a part of it.
+async fn retried(system: &mut System, folder: &Folder, collector: &Collector) {
+    // Until it has been checked out nobody looks at it.
+    system.pause(Part::OrderService).unwrap();
+    let order = check_out(system, RETRIED, "01").await;
+    // What has not been told dies with the process.
+    let priced = || {
+        collector.spans().unwrap().into_iter().any(|span| {
+            span.trace_id == RETRIED && span.service == Part::ProductService.name() && span.kind == "server"
+        })
+    };
+    harness::holds("its prices are not told of", priced).await;
+    system.kill(Part::ProductService).await.unwrap();
+    system.resume(Part::OrderService).unwrap();
+    let log = folder.log(Part::OrderService.name());
+    let waits = || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines()
+            .any(|line| line.contains("an order has to wait") && line.contains(&order))
+    };
+    harness::holds("its first try does not fail", waits).await;
+    system.start_part(Part::ProductService).await.unwrap();
+    confirmed(system, &order).await;
+    let trace = trace(system, collector, RETRIED).await;
+    assert_eq!(trace.missing(), Vec::<&str>::new(), "{:#?}", trace.spans);
+    assert_eq!(trace.in_the_air(), Vec::<&Span>::new());
+    let tries = trace.spans.iter().filter(|span| span.name == "order.fulfil");
+    assert!(tries.count() > 1, "{:#?}", trace.spans);
 }
 
 /// Buys something with the client's own trace and its flags, and comes back with the order when it is confirmed.
