@@ -34,6 +34,9 @@ struct Checked {
     outcome: Result<(), String>,
 }
 
+/// What is asked again and again by those who watch over the service.
+pub(crate) const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
 const FRESH: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -87,8 +90,8 @@ struct NotReady(String);
 /// Registers both routes; the service's [`Readiness`] is to be in its app data.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .route("/livez", web::get().to(livez))
-        .route("/readyz", web::get().to(readyz));
+        .route(PROBES[0], web::get().to(livez))
+        .route(PROBES[1], web::get().to(readyz));
 }
 
 async fn livez() -> HttpResponse {

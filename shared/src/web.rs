@@ -21,6 +21,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::auth::Verifier;
 use crate::capacity::{Bill, units};
+use crate::health;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::problem::Problem;
 use crate::trace;
@@ -73,8 +74,8 @@ impl Edge {
     }
 
     /// Refuses an `Idempotency-Key` where it means nothing. What is not there at all is refused for that.
-    fn stray_key(&self, req: &ServiceRequest, method: &Method, route: &str) -> Option<Problem> {
-        let keyed = method == Method::POST && self.keyed.contains(&route);
+    fn stray_key(&self, req: &ServiceRequest, method: &Method, route: Option<&str>) -> Option<Problem> {
+        let keyed = method == Method::POST && route.is_some_and(|route| self.keyed.contains(&route));
         let there = || {
             let allowed = self.methods(req.path()).unwrap_or_default();
             allowed.split(", ").any(|name| name == method.as_str())
@@ -140,13 +141,16 @@ pub async fn around(
     let began = Instant::now();
     let edge = req.app_data::<web::Data<Edge>>().cloned();
     let method = req.method().clone();
-    let route = req.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+    let route = req.match_pattern();
     if method == Method::HEAD {
         // A HEAD is answered like the GET; the protocol layer knows to leave the body away.
         req.head_mut().method = Method::GET;
     }
     let bill = Bill::default();
-    let response = match edge.as_ref().and_then(|edge| edge.stray_key(&req, &method, &route)) {
+    let response = match edge
+        .as_ref()
+        .and_then(|edge| edge.stray_key(&req, &method, route.as_deref()))
+    {
         Some(refusal) => req.error_response(refusal).map_into_right_body(),
         None => {
             if req.headers().contains_key(header::AUTHORIZATION)
@@ -183,32 +187,67 @@ pub async fn around(
             }
         }
     }
-    DURATION.record(
-        began.elapsed().as_secs_f64(),
-        &[
-            KeyValue::new("http.request.method", method.to_string()),
-            KeyValue::new("http.route", route),
-            KeyValue::new("http.response.status_code", i64::from(response.status().as_u16())),
-        ],
-    );
+    let (status, error) = (response.status(), response.response().error());
+    let attributes = [
+        Some(KeyValue::new("http.request.method", known(&method))),
+        Some(KeyValue::new("http.response.status_code", i64::from(status.as_u16()))),
+        // TLS ends in front of us.
+        Some(KeyValue::new("url.scheme", "http")),
+        route.map(|route| KeyValue::new("http.route", route)),
+        error_type(status, error).map(|kind| KeyValue::new("error.type", kind)),
+    ];
+    let attributes: Vec<_> = attributes.into_iter().flatten().collect();
+    DURATION.record(began.elapsed().as_secs_f64(), &attributes);
     Ok(response)
 }
 
+/// What a method is to OpenTelemetry: the others are one, since clients could make up any number of them.
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#common-attributes>
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => OTHER,
+    }
+}
+
+const OTHER: &str = "_OTHER";
+
+/// How a request failed, if it was our fault: its problem's code, or the status where it has none.
+fn error_type(status: StatusCode, error: Option<&Error>) -> Option<String> {
+    let code = error.and_then(|error| error.as_error::<Problem>()).map(Problem::code);
+    status
+        .is_server_error()
+        .then(|| code.unwrap_or(status.as_str()).to_owned())
+}
+
 /// The server span of a request: OpenTelemetry's HTTP conventions, without the client's address and
-/// agent, which are personal, and without the query, which can hold anything.
+/// agent, which are personal, and without the query, which can hold anything. None for what is asked every second.
 #[derive(Debug)]
 pub struct ServerSpan;
 
 impl RootSpanBuilder for ServerSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let route = request.match_pattern().unwrap_or_else(|| "(none)".to_owned());
+        if health::PROBES.contains(&request.path()) {
+            return Span::none();
+        }
+        let route = request.match_pattern();
+        let method = known(request.method());
+        let verb = if method == OTHER { "HTTP" } else { method };
         let span = tracing::info_span!(
             "http.server",
-            otel.name = %format_args!("{} {route}", request.method()),
+            otel.name = format!("{verb} {}", route.as_deref().unwrap_or_default()).trim_end(),
             otel.kind = "server",
             otel.status_code = Empty,
-            http.request.method = %request.method(),
-            http.route = %route,
+            http.request.method = method,
+            http.route = route,
             http.response.status_code = Empty,
             error.type = Empty,
             commerce.dynamodb.milli_rcu = Empty,
@@ -231,8 +270,7 @@ impl RootSpanBuilder for ServerSpan {
         // Here, and nowhere else, is a failed request logged, with its chain of causes.
         if status.is_server_error() {
             span.record("otel.status_code", "ERROR");
-            let code = error.as_error::<Problem>().map(Problem::code);
-            span.record("error.type", code.unwrap_or(status.as_str()));
+            span.record("error.type", error_type(status, Some(error)));
             tracing::error!(error = ?error, "a request failed");
         } else {
             tracing::debug!(error = ?error, "a request was refused");

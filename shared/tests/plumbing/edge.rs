@@ -3,18 +3,21 @@
 use std::net::TcpListener;
 
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, Responder, get, post, web};
+use actix_web::{App, HttpResponse, HttpServer, Responder, get, post, test, web};
 use deserr::Deserr;
 use reqwest::{Client, Method, Response, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
 use shared::body::{FieldErrors, Json, MAX_BODY_BYTES};
+use shared::health::Readiness;
 use shared::ids::ProductId;
 use shared::problem::Problem;
 use shared::web::{Edge, ServerSpan};
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 use utoipa::OpenApi;
+
+use crate::told::Told;
 
 #[derive(OpenApi)]
 #[openapi(paths(thing, keyed))]
@@ -225,4 +228,45 @@ async fn a_failure_keeps_its_cause_to_itself_and_names_the_callers_trace() {
     let body = problem(response).await;
     assert_eq!(body["trace_id"], trace);
     assert!(!body.to_string().contains("secret"), "{body}");
+}
+
+#[actix_web::test]
+async fn spans_have_no_more_names_than_there_are_routes_and_probes_have_none() {
+    let told = Told::here();
+    let edge = web::Data::new(Edge::new(&Api::openapi(), &[], false, CancellationToken::new()));
+    let readiness = web::Data::new(Readiness::new(|| async { Ok(()) }));
+    let app = App::new()
+        .app_data(edge)
+        .app_data(readiness)
+        .service(thing)
+        .service(broken)
+        .configure(shared::health::configure)
+        .default_service(web::to(shared::web::no_such_route))
+        .wrap(from_fn(shared::web::around))
+        .wrap(TracingLogger::<ServerSpan>::new());
+    let app = test::init_service(app).await;
+    let made_up = actix_web::http::Method::from_bytes(b"BREW").unwrap();
+    for (method, path, status) in [
+        (actix_web::http::Method::GET, "/livez", 200),
+        (actix_web::http::Method::GET, "/readyz", 200),
+        (actix_web::http::Method::GET, THING, 200),
+        (actix_web::http::Method::GET, "/broken", 503),
+        (actix_web::http::Method::GET, "/made-up-path", 404),
+        (made_up, THING, 405),
+    ] {
+        let request = test::TestRequest::default().method(method).uri(path).to_request();
+        let answer = test::call_service(&app, request).await;
+        assert_eq!(answer.status(), status, "{path}");
+        // The span ends when the answer has been sent.
+        actix_web::body::to_bytes(answer.into_body()).await.ok().unwrap();
+    }
+    assert_eq!(
+        told.done(),
+        ["GET /things/{id}", "GET /broken", "GET", "HTTP /things/{id}"]
+    );
+    let other = told.said("HTTP /things/{id}", "http.request.method");
+    assert_eq!(other, (Some("_OTHER".to_owned()), false));
+    assert_eq!(told.said("GET", "http.route"), (None, false));
+    let failed = told.said("GET /broken", "error.type");
+    assert_eq!(failed, (Some("unavailable".to_owned()), true));
 }

@@ -18,3 +18,4 @@ mod identity;
 mod messages;
 mod schemas;
 mod stop;
+mod told;

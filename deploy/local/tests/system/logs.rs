@@ -64,6 +64,13 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
         assert_eq!(told[0]["message"], "a request failed");
     }
     errors_have_their_kind(&collector).await;
+    // Those who watch over services ask every second, and are in no trace.
+    let probes = collector
+        .spans()
+        .unwrap()
+        .into_iter()
+        .filter(|span| span.name.ends_with("z"));
+    assert_eq!(probes.collect::<Vec<_>>(), Vec::<Span>::new());
 
     // A refusal is nothing that an operator hears of, unless asked for; then it names its trace too.
     let refused = |number| in_trace(http().get(order_of_nobody(&system)).bearer_auth(&token), number);
