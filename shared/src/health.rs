@@ -75,10 +75,19 @@ impl Readiness {
             Ok(answered) => answered.map_err(|error| format!("{error:#}")),
             Err(_late) => Err("no answer within a second".to_owned()),
         };
-        *last = Some(Checked {
+        let before = last.replace(Checked {
             at: Instant::now(),
             outcome: outcome.clone(),
         });
+        let was_ready = before.is_none_or(|checked| checked.outcome.is_ok());
+        match &outcome {
+            Err(why) if was_ready => {
+                tracing::warn!(error = why, "not ready: something that this needs does not answer")
+            }
+            Ok(()) if !was_ready => tracing::info!("ready again"),
+            // Asked every second, it would be told as often.
+            Ok(()) | Err(_) => {}
+        }
         outcome
     }
 }

@@ -14,6 +14,7 @@ mod corpora;
 mod dead_letters;
 mod edge;
 mod gate;
+mod health;
 mod identity;
 mod messages;
 mod schemas;

@@ -57,7 +57,10 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     let order = http().get(order_of_nobody(&system)).bearer_auth(&token);
     let answer = in_trace(order, FAILING).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // Why a service is not ready is told too, once, and that it is again.
+    until(&folder, "readiness", |line| line["message"] == NOT_READY).await;
     tables.away.store(false, Ordering::Relaxed);
+    until(&folder, "readiness again", |line| line["message"] == "ready again").await;
     for number in 0..=FAILING {
         let told = about(&folder, number);
         assert_eq!(told.len(), 1, "{number}: {told:#?}");
@@ -131,6 +134,7 @@ fn order_of_nobody(system: &System) -> String {
     format!("{}/v1/orders/{NOBODYS}", system.url(Part::OrderService))
 }
 
+const NOT_READY: &str = "not ready: something that this needs does not answer";
 const FAILING: usize = 2;
 
 /// Requests that need the product service; past the gateway, which would try the second again.
