@@ -92,12 +92,16 @@ impl Sweeper {
     }
 }
 
-fn log(lease: &Lease, error: &Unfinished) {
-    let error: &(dyn std::error::Error + 'static) = error;
+fn log(lease: &Lease, unfinished: &Unfinished) {
+    let error: &(dyn std::error::Error + 'static) = unfinished;
     let (item, attempts) = (lease.item(), lease.attempts);
     if attempts >= MOST_ATTEMPTS {
         tracing::error!(item, attempts, error, "parked: it was tried too often");
-    } else {
-        tracing::warn!(item, attempts, error, "what is left to do failed; it is tried again");
+        return;
+    }
+    match unfinished {
+        // Whoever could not publish it, or forget it, has told why.
+        Unfinished::Untold => tracing::debug!(item, attempts, error, "what is left to do failed; it is tried again"),
+        Unfinished::Store(_) => tracing::warn!(item, attempts, error, "what is left to do failed; it is tried again"),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::error::DisplayErrorContext;
+use aws_sdk_eventbridge::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use jiff::Timestamp;
 use opentelemetry::metrics::{Counter, Histogram};
@@ -80,12 +80,22 @@ impl Published {
 
 #[derive(Debug, Error)]
 enum PublishError {
-    #[error("EventBridge cannot be reached: {0}")]
-    Call(String),
+    #[error("EventBridge cannot be reached: {words}")]
+    Call { code: String, words: String },
     #[error("no answer from EventBridge within {} s", DEADLINE.as_secs())]
     Late,
     #[error("EventBridge refused an entry: {code}: {message}")]
     Refused { code: String, message: String },
+}
+
+impl PublishError {
+    /// For `error.type`: AWS's name for it, where it has one.
+    fn kind(&self) -> &str {
+        match self {
+            Self::Call { code, .. } | Self::Refused { code, .. } => code,
+            Self::Late => "timeout",
+        }
+    }
 }
 
 static PUBLISHED: LazyLock<Counter<u64>> =
@@ -169,7 +179,8 @@ impl Publisher {
     async fn publish_as(&self, entries: &[Entry], tells: Age) -> Published {
         let mut published = Published::default();
         for batch in batches(entries) {
-            let outcome = self.put(batch, &mut published).await;
+            let span = self.span_of(batch);
+            let outcome = self.put(batch, &mut published).instrument(span.clone()).await;
             let (took, left): (Vec<_>, Vec<_>) = batch.iter().partition(|entry| published.has(entry));
             if !took.is_empty() {
                 self.refusing.ends();
@@ -179,6 +190,8 @@ impl Publisher {
             }
             if let Err(error) = outcome {
                 FAILED.add(1, &[]);
+                span.record("error.type", error.kind());
+                span.record("otel.status_code", "ERROR");
                 tracing::warn!(error = %error, "events were not published; they are kept and tried again");
                 let refusing = self.refusing.goes_on();
                 for entry in left {
@@ -194,10 +207,13 @@ impl Publisher {
             .client
             .put_events()
             .set_entries(Some(batch.iter().map(|e| self.request(e)).collect()))
-            .send()
-            .instrument(self.span_of(batch));
+            .send();
         let answer = match tokio::time::timeout(DEADLINE, request).await {
-            Ok(answer) => answer.map_err(|error| PublishError::Call(DisplayErrorContext(&error).to_string()))?,
+            Ok(answer) => answer.map_err(|error| PublishError::Call {
+                // How a call failed that was not answered, the span of the call itself tells.
+                code: error.code().unwrap_or("unreachable").to_owned(),
+                words: DisplayErrorContext(&error).to_string(),
+            })?,
             Err(_late) => return Err(PublishError::Late),
         };
         // A call can succeed with entries that failed: each outcome stands at its entry's place.

@@ -1,5 +1,6 @@
 //! A gate between the SDK and SQS: calls that do not get out, and answers that wait.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Gate {
     refused: Arc<Mutex<Option<&'static str>>>,
     held: Arc<Mutex<Option<&'static str>>>,
+    refusals: Arc<AtomicUsize>,
     go: CancellationToken,
 }
 
@@ -30,6 +32,15 @@ struct Settings {
 impl Gate {
     /// A client whose calls go through here.
     pub(crate) async fn sqs(&self) -> aws_sdk_sqs::Client {
+        self.aws().await.sqs()
+    }
+
+    /// The same of the bus.
+    pub(crate) async fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        self.aws().await.eventbridge()
+    }
+
+    async fn aws(&self) -> Aws {
         let gate = self.clone();
         let around = move |inner| SharedHttpClient::new(Around { inner, gate });
         let outgoing = Outgoing::with_layers(around, |http| http).unwrap();
@@ -37,13 +48,17 @@ impl Gate {
         let once = ["test", "--aws-call-attempts=1"];
         let settings = Settings::parse_from(once.into_iter().chain(patient));
         let cloud = Cloud::for_tests();
-        let aws = Aws::at(&settings.aws, &outgoing, cloud.tables_url(), cloud.ministack_url()).await;
-        aws.sqs()
+        Aws::at(&settings.aws, &outgoing, cloud.tables_url(), cloud.ministack_url()).await
     }
 
     /// Calls of that name don't get out from now on.
     pub(crate) fn refuse(&self, call: &'static str) {
         *self.refused.lock().unwrap() = Some(call);
+    }
+
+    /// Calls that did not get out.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// Everything gets out again.
@@ -91,6 +106,7 @@ impl HttpConnector for Connector {
             let is =
                 |name: &Mutex<Option<&'static str>>| name.lock().unwrap().is_some_and(|name| target.ends_with(name));
             if is(&this.gate.refused) {
+                this.gate.refusals.fetch_add(1, Ordering::Relaxed);
                 return Err(ConnectorError::io("nothing gets out".into()));
             }
             let answer = this.inner.call(request).await?;

@@ -15,9 +15,11 @@ use shared::outbox::Publisher;
 use shared::queue::{Outcome, Queue, TRIES, Why};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::gate::Gate;
+use crate::told::Told;
 
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
@@ -320,4 +322,36 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nobody() {
     stop.cancel();
     consuming.await.unwrap();
     assert_eq!(messages_left(&queue).await, 0);
+}
+
+#[tokio::test]
+async fn a_publication_that_fails_says_so_in_its_trace_and_once_in_the_log() {
+    let (deployment, gate, told) = (deployment().await, Gate::default(), Told::here());
+    let bus = deployment.setting("EVENT_BUS").unwrap().to_owned();
+    let publisher = Publisher::new(gate.eventbridge().await, bus.clone());
+    gate.refuse("PutEvents");
+    let entry = placed();
+    let request = tracing::info_span!("request");
+    let published = publisher
+        .publish(std::slice::from_ref(&entry))
+        .instrument(request)
+        .await;
+    assert!(!published.has(&entry));
+    let failed = told.said(&format!("send {bus}"), "error.type");
+    assert_eq!(failed, (Some("unreachable".to_owned()), true));
+    assert_eq!(
+        told.heard(),
+        ["WARN events were not published; they are kept and tried again"]
+    );
+
+    drop(told);
+    let told = Told::here();
+    gate.open();
+    let request = tracing::info_span!("request");
+    let published = publisher
+        .publish(std::slice::from_ref(&entry))
+        .instrument(request)
+        .await;
+    assert!(published.has(&entry));
+    assert_eq!(told.said(&format!("send {bus}"), "error.type"), (None, false));
 }
