@@ -63,7 +63,8 @@ impl Settlement {
         let answer = match read(&delivery) {
             Ok(answer) => answer,
             Err(why) => {
-                tracing::error!(event = delivery.detail_type, source = delivery.source, why = %why, "an answer cannot be read");
+                // Told when it is given up.
+                tracing::debug!(event = delivery.detail_type, source = delivery.source, why = %why, "an answer cannot be read");
                 return Outcome::Unreadable(why);
             }
         };
@@ -78,7 +79,7 @@ impl Settlement {
             Err(error) => {
                 let why = why(&error);
                 let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(error, "an answer could not be stored; it comes again");
+                tracing::debug!(error, "an answer could not be stored; it comes again");
                 Outcome::Again(why)
             }
         }
@@ -112,12 +113,13 @@ impl Answer {
 }
 
 fn why(error: &StoreError) -> Why {
-    Why::from(match error {
+    let words = match error {
         StoreError::Unavailable(_) => "the baskets table did not answer",
         StoreError::Contended(_) => "the basket was changed by others each time",
         StoreError::Refused(_) => "the baskets table refused the write",
         StoreError::Corrupt(_) => "the basket's item cannot be read",
-    })
+    };
+    Why::of(words, error)
 }
 
 impl Default for Notices {

@@ -72,13 +72,14 @@ impl Intake {
                 self.unacceptable(&delivery.detail, named)
             }
             Err(why) => {
-                tracing::error!(event = delivery.detail_type, why = %why, "a checkout names no order");
+                tracing::debug!(event = delivery.detail_type, why = %why, "a checkout names no order");
                 return Outcome::Unreadable(why);
             }
         };
         Span::current().record("order_id", order.id.to_string());
         self.store(order, &delivery.detail).await.unwrap_or_else(|fault| {
-            tracing::warn!(error = chain(&fault), "a checkout could not be stored; it comes again");
+            // Told when it is given up.
+            tracing::debug!(error = chain(&fault), "a checkout could not be stored; it comes again");
             Outcome::Again(why(&fault))
         })
     }
@@ -167,11 +168,12 @@ impl Intake {
 }
 
 fn why(fault: &StoreError) -> Why {
-    Why::from(match fault {
+    let words = match fault {
         StoreError::Unavailable { .. } => "the orders table did not answer",
         StoreError::Unreadable(_) => "there is an order of this id that cannot be read",
         StoreError::Gone(_) => "the order of this id is gone",
-    })
+    };
+    Why::of(words, fault)
 }
 
 /// The total that the customer agreed to has to be the sum of what they buy.

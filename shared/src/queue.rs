@@ -8,6 +8,7 @@ mod depth;
 mod note;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -113,6 +114,7 @@ impl Queue {
         let places = Arc::new(Semaphore::new(queue.in_flight));
         let abandon = CancellationToken::new();
         let mut work = JoinSet::new();
+        let silent = AtomicBool::new(false);
         let deadline = loop {
             while work.try_join_next().is_some() {}
             // One free place at least; and no more messages than there are places.
@@ -122,7 +124,7 @@ impl Queue {
             };
             let Ok(place) = place else { break Instant::now() + drain };
             let free = places.available_permits() + 1;
-            let poll = queue.receive(free.min(MAX_BATCH));
+            let poll = queue.receive(free.min(MAX_BATCH), &silent);
             tokio::pin!(poll);
             let messages = tokio::select! {
                 messages = &mut poll => messages,
@@ -166,7 +168,8 @@ impl Queue {
         }
     }
 
-    async fn receive(&self, at_most: usize) -> Option<Vec<Message>> {
+    /// `silent` says whether the queue did not answer last time: that is told when it begins and when it ends.
+    async fn receive(&self, at_most: usize, silent: &AtomicBool) -> Option<Vec<Message>> {
         let answer = self
             .client
             .receive_message()
@@ -189,9 +192,19 @@ impl Queue {
             .send()
             .await;
         match answer {
-            Ok(answer) => Some(answer.messages.unwrap_or_default()),
+            Ok(answer) => {
+                if silent.swap(false, Ordering::Relaxed) {
+                    tracing::info!(queue = name(&self.url), "messages are received again");
+                }
+                Some(answer.messages.unwrap_or_default())
+            }
             Err(error) => {
-                tracing::warn!(error = %DisplayErrorContext(&error), "no messages could be received; trying again");
+                let (queue, error) = (name(&self.url), DisplayErrorContext(&error));
+                if silent.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(queue, %error, "no messages were received this time either");
+                } else {
+                    tracing::warn!(queue, %error, "no messages can be received; it is tried every second");
+                }
                 None
             }
         }
@@ -239,7 +252,8 @@ impl Queue {
             }
             Err(fault) => {
                 let _in = span.enter();
-                tracing::error!(error = %fault, "a message cannot be read");
+                // Told when it is given up.
+                tracing::debug!(error = %fault, "a message cannot be read");
                 Outcome::Unreadable(fault.into())
             }
         };
@@ -325,6 +339,7 @@ impl Queue {
             Ok(letter) => {
                 tracing::error!(
                     why = %note.why,
+                    error = note.why.cause(),
                     tries = note.tries,
                     dead_letter.id = letter.message_id(),
                     "a message is now a dead letter"
@@ -336,6 +351,7 @@ impl Queue {
                 tracing::warn!(
                     error = %DisplayErrorContext(&error),
                     why = %note.why,
+                    cause = note.why.cause(),
                     "a message could not be put among the dead letters; the queue does it, without saying why"
                 );
                 false

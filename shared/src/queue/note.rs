@@ -4,36 +4,66 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use jiff::Timestamp;
 
 use crate::contract::Fault;
+use crate::telemetry::chain;
 
 /// Why a message was not done, in words for operators. It is shown and stored: it says what did not
 /// answer, or where the message cannot be read, and nothing of what the message holds. At most 200
-/// characters.
+/// characters. What is behind it, if anything, is for the log alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why(Cow<'static, str>);
+pub struct Why {
+    words: Cow<'static, str>,
+    cause: Option<String>,
+}
 
 const LONGEST: usize = 200;
 
+impl Why {
+    /// These words, and in the log, once the message is given up, the error with all that is behind it.
+    #[must_use]
+    pub fn of(words: &'static str, error: &dyn Error) -> Self {
+        Self {
+            words: Cow::Borrowed(words),
+            cause: Some(chain(error)),
+        }
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    fn owned(words: &str) -> Self {
+        Self {
+            words: Cow::Owned(words.chars().take(LONGEST).collect()),
+            cause: None,
+        }
+    }
+}
+
 impl From<&'static str> for Why {
     fn from(words: &'static str) -> Self {
-        Self(Cow::Borrowed(words))
+        Self {
+            words: Cow::Borrowed(words),
+            cause: None,
+        }
     }
 }
 
 impl From<Fault> for Why {
     fn from(fault: Fault) -> Self {
-        Self(Cow::Owned(fault.to_string().chars().take(LONGEST).collect()))
+        Self::owned(&fault.to_string())
     }
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
@@ -71,7 +101,7 @@ impl Note {
         let noted = |name: &str| letter.message_attributes()?.get(name)?.string_value();
         let millis = noted(FIRST_SENT).and_then(|millis| millis.parse().ok());
         Some(Self {
-            why: Why(Cow::Owned(noted(WHY)?.chars().take(LONGEST).collect())),
+            why: Why::owned(noted(WHY)?),
             first_sent: millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
             tries: noted(TRIES)?.parse().ok()?,
         })

@@ -287,8 +287,9 @@ async fn a_message_stays_ours_for_as_long_as_it_is_worked_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nobody() {
+async fn what_cannot_be_read_goes_to_the_dead_letters_holds_up_nobody_and_is_told_of_once() {
     let deployment = deployment().await;
+    let told_of = Told::here();
     let queue = queue(&deployment, 2, Duration::from_secs(30));
     queue
         .client
@@ -322,6 +323,32 @@ async fn what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nobody() {
     stop.cancel();
     consuming.await.unwrap();
     assert_eq!(messages_left(&queue).await, 0);
+    assert_eq!(told_of.heard(), ["ERROR a message is now a dead letter"]);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_is_told_of_when_it_goes_and_when_it_comes_back() {
+    let (deployment, gate, told) = (deployment().await, Gate::default(), Told::here());
+    let queue = Queue {
+        client: gate.sqs().await,
+        ..queue(&deployment, 1, Duration::from_secs(30))
+    };
+    gate.refuse("ReceiveMessage");
+    let stop = CancellationToken::new();
+    let consuming = tokio::spawn(queue.consume(stop.clone(), DRAIN, |_: Delivery| async { Outcome::Done }));
+    // Three tries, a second apart.
+    until("three tries", async || gate.refusals() >= 3).await;
+    gate.open();
+    until("word of its return", async || told.heard().len() > 1).await;
+    stop.cancel();
+    consuming.await.unwrap();
+    assert_eq!(
+        told.heard(),
+        [
+            "WARN no messages can be received; it is tried every second",
+            "INFO messages are received again"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -48,11 +48,6 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
         let answer = in_trace(request, number).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{number}");
     }
-    let unreadable = until(&folder, "the message", |line| {
-        line["message"] == "a message cannot be read"
-    })
-    .await;
-    assert_eq!(unreadable["level"], "ERROR");
     tables.away.store(true, Ordering::Relaxed);
     let order = http().get(order_of_nobody(&system)).bearer_auth(&token);
     let answer = in_trace(order, FAILING).send().await.unwrap();
@@ -94,7 +89,16 @@ async fn lines_name_their_trace_a_failure_is_told_once_and_levels_change_while_i
     });
     assert!(kept.await["error"].as_str().unwrap().starts_with("setting LOG_LEVEL: "));
 
+    // The message was tried five times; when it is given up that is told, with why.
+    let buried = until(&folder, "the message", |line| {
+        line["message"] == "a message is now a dead letter"
+    })
+    .await;
+    assert!(buried["why"].is_string() && buried["tries"] == 5, "{buried}");
     let lines = lines(&folder);
+    let of_messages = lines.iter().filter(|line| line["span"]["name"] == "messaging.process");
+    let heard: Vec<_> = of_messages.filter(|line| line["level"] != "DEBUG").collect();
+    assert_eq!(heard, [&buried]);
     let in_spans: Vec<_> = lines.iter().filter(|line| line.get("span").is_some()).collect();
     assert!(in_spans.len() > FAILING, "{lines:#?}");
     for line in in_spans {
