@@ -274,9 +274,8 @@ impl Place {
 
     async fn print_mail(&self) -> anyhow::Result<()> {
         let sqs = aws_sdk_sqs::Client::new(&aws::config(&self.ministack));
-        let delivering = mail::deliver(sqs, self.read(MAILBOX)?, |line: &str| {
-            io::stdout().lock().write_all(line.as_bytes())
-        });
+        let print = |line: &str| io::stdout().lock().write_all(line.as_bytes());
+        let delivering = mail::deliver(sqs, self.read(MAILBOX)?, print, |news| say(news));
         told_to_stop().await?;
         delivering.abort();
         Ok(())

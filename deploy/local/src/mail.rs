@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,20 +41,36 @@ pub(crate) fn append_to(log: PathBuf) -> impl FnMut(&str) -> io::Result<()> {
     }
 }
 
-/// Moves what comes into the queue to wherever `write` writes a line, until it is aborted.
+/// Moves what comes into the queue to wherever `write` writes a line, until it is aborted. `tell` hears when that cannot be
+/// done, and when it can be again.
 pub(crate) fn deliver(
     client: Client,
     queue: String,
     mut write: impl FnMut(&str) -> io::Result<()> + Send + 'static,
+    mut tell: impl FnMut(&str) + Send + 'static,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
+        let mut fails = false;
         loop {
-            if let Err(error) = take(&client, &queue, |body| Ok(write(&readable(body))?)).await {
-                tracing::debug!(%error, "no mail");
+            let taken = take(&client, &queue, |body| Ok(write(&readable(body))?)).await;
+            if let Some(news) = news(&mut fails, &taken) {
+                tell(&news);
+            }
+            if taken.is_err() {
                 sleep(TRY_AGAIN_AFTER).await;
             }
         }
     })
+}
+
+/// The first of several failures, and their end. Each by itself would be a line every other second.
+fn news(fails: &mut bool, taken: &anyhow::Result<()>) -> Option<String> {
+    let failed = mem::replace(fails, taken.is_err());
+    match taken {
+        Err(error) if !failed => Some(format!("no mail can be taken, which is tried again: {error:#}")),
+        Ok(()) if failed => Some("mail is taken again".to_owned()),
+        Ok(()) | Err(_) => None,
+    }
 }
 
 /// What SNS puts into a queue: what an e-mail would be made of.
@@ -152,7 +169,45 @@ fn unquoted(message: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::{aws, loopback};
+
+    #[tokio::test]
+    async fn mail_that_cannot_be_taken_is_told_of() {
+        let nobody = format!("http://127.0.0.1:{}", loopback::free_port().unwrap());
+        let (client, (tell, mut told)) = (Client::new(&aws::config(&nobody)), mpsc::unbounded_channel());
+        let delivering = deliver(
+            client,
+            format!("{nobody}/mailbox"),
+            |_| Ok(()),
+            move |news| {
+                tell.send(news.to_owned()).unwrap();
+            },
+        );
+        let within = Instant::now() + Duration::from_secs(30);
+        let news = timeout_at(within, told.recv()).await.unwrap().unwrap();
+        delivering.abort();
+        assert!(
+            news.starts_with("no mail can be taken, which is tried again: "),
+            "{news}"
+        );
+    }
+
+    #[test]
+    fn of_several_failures_the_first_and_the_end_are_told() {
+        let (mut fails, failure) = (false, || Err(anyhow!("away")));
+        let tries = [Ok(()), failure(), failure(), Ok(()), Ok(())];
+        let told: Vec<_> = tries.iter().filter_map(|taken| news(&mut fails, taken)).collect();
+        assert_eq!(
+            told,
+            [
+                "no mail can be taken, which is tried again: away",
+                "mail is taken again"
+            ]
+        );
+    }
 
     #[test]
     fn a_notification_is_a_line_for_people() {

@@ -83,8 +83,11 @@ impl System {
         if change == Change::Made {
             self.save_stacks().await?;
         }
-        let log = mail::append_to(self.folder().log(mail::LOG));
-        self.mail = Some(mail::deliver(deployment.sqs(), queue, log));
+        let log = || mail::append_to(self.folder().log(mail::LOG));
+        let mut news = log();
+        // Beside the mails, where they are missed. That it cannot be written there either is told by their absence.
+        let tell = move |line: &str| drop(news(&format!("{line}\n")));
+        self.mail = Some(mail::deliver(deployment.sqs(), queue, log(), tell));
         self.deployment = Some(deployment);
         let what = if change == Change::Made {
             "made from deploy/aws"
