@@ -2,16 +2,19 @@
 //! as its customer was told.
 //!
 //! A user looks around, fills a basket, or buys, pauses a little between two steps, and begins again, until the time is
-//! over; what has been begun is seen through. Every answer counts: its latency by step, a refusal by its code, a 5xx or
-//! no answer as a failure. Then each customer's list of orders is held against what they were told.
+//! over; what has been begun is seen through. Every request counts: its latency by step, a refusal by its code, a 5xx or
+//! no answer as a failure, and so does a user who is not let in. Then each customer's list of orders is held against what they were told.
 //!
 //! The pauses are the users' own: a slow shop gets fewer requests, as from people. With a rate, requests leave at that
 //! rate at the most, all users together.
 
 mod meter;
 mod pass;
+mod receipt;
 mod report;
 mod shop;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::sync::Arc;
@@ -111,7 +114,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         teller.await?;
         say("time is over: holding each customer's orders against what they were told");
     }
-    let mut report = Report::of(&options.url, many, took, &meter);
+    let mut report = Report::of(&options, many, took, &meter);
     let reviews = stream::iter(bought).map(|(user, receipts)| user.review(receipts));
     let mut reviews = reviews.buffer_unordered(REVIEWS_AT_ONCE);
     while let Some(review) = reviews.next().await {

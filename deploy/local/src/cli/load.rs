@@ -56,7 +56,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|fault| no(fault.to_string()))
 }
 
-/// Success where nothing failed, 1 where something did, 2 where it could not be carried out.
+/// Success where nothing failed, 1 where something did or no order came to its end that was to, 2 where it could not be carried out.
 pub(super) async fn run(folder: &Folder, asked: Load) -> ExitCode {
     let json = asked.json;
     super::concluded(carry_out(folder, asked).await, Report::holds, json)

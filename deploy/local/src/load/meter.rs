@@ -8,6 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use reqwest::StatusCode;
 
+use super::shop::bars;
 use crate::console::millis;
 
 /// A step of a journey.
@@ -40,8 +41,9 @@ impl Step {
 /// Of one step.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
-    /// In microseconds.
+    /// Of all requests, in microseconds; without an answer, until it was given up.
     pub(super) latencies: Histogram<u64>,
+    pub(super) answered: u64,
     pub(super) refused: u64,
     pub(super) failed: u64,
 }
@@ -56,9 +58,11 @@ pub(super) struct Counts {
     pub(super) steps: BTreeMap<Step, Measured>,
     /// From an accepted checkout to the order's end, in microseconds.
     pub(super) settled: Option<Histogram<u64>>,
-    /// 4xx, by step, status and code.
+    /// 4xx but those who are not let in, by step, status and code.
     pub(super) refusals: BTreeMap<String, u64>,
-    /// 5xx and no answers, likewise.
+    /// 429 among them.
+    pub(super) limited: u64,
+    /// 401, 403, 5xx and no answers, likewise.
     pub(super) failures: BTreeMap<String, u64>,
 }
 
@@ -71,21 +75,25 @@ impl Meter {
         self.with(|counts| {
             let measured = counts.steps.entry(step).or_insert_with(Measured::new);
             record(&mut measured.latencies, took);
+            measured.answered += 1;
             let what = || format!("{}: {} {code}", step.name(), status.as_u16());
-            if status.is_server_error() {
+            if status.is_server_error() || bars(status) {
                 measured.failed += 1;
                 *counts.failures.entry(what()).or_default() += 1;
             } else if status.is_client_error() && !(step == Step::Await && status == StatusCode::NOT_FOUND) {
                 measured.refused += 1;
                 *counts.refusals.entry(what()).or_default() += 1;
+                counts.limited += u64::from(status == StatusCode::TOO_MANY_REQUESTS);
             }
         });
     }
 
-    /// No answer, or none that could be read.
-    pub(super) fn unanswered(&self, step: Step, why: &str) {
+    /// No answer, or none that could be read: its user waited for it all the same.
+    pub(super) fn unanswered(&self, step: Step, took: Duration, why: &str) {
         self.with(|counts| {
-            counts.steps.entry(step).or_insert_with(Measured::new).failed += 1;
+            let measured = counts.steps.entry(step).or_insert_with(Measured::new);
+            record(&mut measured.latencies, took);
+            measured.failed += 1;
             *counts.failures.entry(format!("{}: {why}", step.name())).or_default() += 1;
         });
     }
@@ -108,11 +116,11 @@ impl Meter {
             // Of the same bounds.
             let _ = all.add(&measured.latencies);
         }
-        let answered: u64 = counts.steps.values().map(|measured| measured.latencies.len()).sum();
+        let answered = counts.answered();
         let orders = counts.settled.as_ref().map_or(0, Histogram::len);
         let sum = |kinds: &BTreeMap<String, u64>| kinds.values().sum::<u64>();
         format!(
-            "{:>7} s  {answered} answers, {} a second; p50 {} ms, p99 {} ms; {orders} orders settled; {} refused, {} failed",
+            "{:>7} s  {answered} answers, {:.1} a second; p50 {} ms, p99 {} ms; {orders} orders settled; {} refused, {} failed",
             elapsed.as_secs(),
             per_second(answered, elapsed),
             millis(all.value_at_quantile(0.5)),
@@ -127,10 +135,17 @@ impl Meter {
     }
 }
 
+impl Counts {
+    pub(super) fn answered(&self) -> u64 {
+        self.steps.values().map(|measured| measured.answered).sum()
+    }
+}
+
 impl Measured {
     fn new() -> Self {
         Self {
             latencies: histogram(),
+            answered: 0,
             refused: 0,
             failed: 0,
         }
@@ -151,9 +166,12 @@ fn record(into: &mut Histogram<u64>, took: Duration) {
     into.saturating_record(micros(took));
 }
 
-pub(super) fn per_second(many: u64, elapsed: Duration) -> u64 {
+/// To a thousandth.
+pub(super) fn per_second(many: u64, elapsed: Duration) -> f64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-    (many * 1_000).checked_div(millis).unwrap_or(0)
+    let thousandths = many.saturating_mul(1_000_000).checked_div(millis).unwrap_or(0);
+    // Which a duration can tell as a fraction.
+    Duration::from_millis(thousandths).as_secs_f64()
 }
 
 #[cfg(test)]
@@ -185,17 +203,39 @@ mod tests {
         meter.answered(Step::Add, soon, StatusCode::CONFLICT, "too_many_lines");
         meter.answered(Step::CheckOut, soon, StatusCode::SERVICE_UNAVAILABLE, "busy");
         meter.answered(Step::Await, soon, StatusCode::NOT_FOUND, "not_found");
-        meter.unanswered(Step::Add, "no connection");
+        meter.answered(Step::Add, soon, StatusCode::TOO_MANY_REQUESTS, "rate_limited");
+        meter.answered(Step::Add, soon, StatusCode::UNAUTHORIZED, "unauthenticated");
+        meter.answered(Step::Await, soon, StatusCode::FORBIDDEN, "forbidden");
+        meter.unanswered(Step::Add, soon, "no connection");
         let counts = meter.counts();
-        assert_eq!(
-            counts.refusals,
-            BTreeMap::from([("add a line: 409 too_many_lines".to_owned(), 1)])
-        );
-        let failures = ["add a line: no connection", "check out: 503 busy"].map(|what| (what.to_owned(), 1));
-        assert_eq!(counts.failures, BTreeMap::from(failures));
-        assert_eq!(
-            (counts.steps[&Step::Add].refused, counts.steps[&Step::Add].failed),
-            (1, 1)
-        );
+        let refusals = ["add a line: 409 too_many_lines", "add a line: 429 rate_limited"];
+        assert_eq!(counts.refusals, refusals.map(|what| (what.to_owned(), 1)).into());
+        let failures = [
+            "add a line: 401 unauthenticated",
+            "add a line: no connection",
+            "check out: 503 busy",
+            "wait for the order: 403 forbidden",
+        ];
+        assert_eq!(counts.failures, failures.map(|what| (what.to_owned(), 1)).into());
+        let add = &counts.steps[&Step::Add];
+        assert_eq!((add.refused, add.failed, counts.limited), (2, 2, 1));
+    }
+
+    #[test]
+    fn who_waited_for_an_answer_in_vain_waited_all_the_same() {
+        let meter = Meter::default();
+        meter.answered(Step::Add, Duration::from_millis(10), StatusCode::OK, "");
+        meter.unanswered(Step::Add, Duration::from_secs(30), "no answer in time");
+        let counts = meter.counts();
+        let slowest = counts.steps[&Step::Add].latencies.max();
+        assert!(slowest.abs_diff(30_000_000) <= 30_000_000 / 500, "{slowest}");
+        assert_eq!((counts.steps[&Step::Add].latencies.len(), counts.answered()), (2, 1));
+    }
+
+    #[test]
+    fn a_rate_is_told_to_a_thousandth() {
+        assert!((per_second(1, Duration::from_secs(8)) - 0.125).abs() < 1e-9);
+        assert!((per_second(1_200, Duration::from_secs(24)) - 50.0).abs() < 1e-9);
+        assert!(per_second(3, Duration::ZERO).abs() < 1e-9);
     }
 }

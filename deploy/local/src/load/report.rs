@@ -7,8 +7,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Options;
 use super::meter::{Meter, per_second};
-use super::user::Review;
+use super::receipt::Review;
 use crate::console::millis;
 
 /// Wrong orders that are shown.
@@ -26,14 +27,18 @@ pub struct Report {
     /// Answers.
     pub answers: u64,
     /// Answers a second.
-    pub per_second: u64,
+    pub per_second: f64,
+    /// What that was bounded to, if it was.
+    pub rate: Option<u32>,
+    /// 429 among the answers.
+    pub limited: u64,
     /// By step.
     pub steps: Vec<StepReport>,
     /// From an accepted checkout to the order's end; none where nobody bought.
     pub settled: Option<Latencies>,
-    /// 4xx, by step, status and code.
+    /// 4xx but those who were not let in, by step, status and code.
     pub refusals: BTreeMap<String, u64>,
-    /// 5xx and no answers, likewise.
+    /// 401, 403, 5xx and no answers, likewise.
     pub failures: BTreeMap<String, u64>,
     /// Orders, by how they ended.
     pub orders: BTreeMap<String, u64>,
@@ -48,11 +53,13 @@ pub struct Report {
 pub struct StepReport {
     /// Which.
     pub step: &'static str,
-    /// Of its answers.
+    /// Requests a second.
+    pub per_second: f64,
+    /// Of its requests: to the answer, or until there was to be none.
     pub latencies: Latencies,
-    /// 4xx among them.
+    /// 4xx among them, but 401 and 403.
     pub refused: u64,
-    /// 5xx among them, and requests without an answer.
+    /// 401, 403 and 5xx among them, and those without an answer.
     pub failed: u64,
 }
 
@@ -84,29 +91,35 @@ impl Latencies {
 }
 
 impl Report {
-    pub(super) fn of(url: &str, users: usize, took: Duration, meter: &Meter) -> Self {
+    pub(super) fn of(options: &Options, users: usize, took: Duration, meter: &Meter) -> Self {
         let counts = meter.counts();
         let step = |(step, measured): (&super::meter::Step, &super::meter::Measured)| StepReport {
             step: step.name(),
+            per_second: per_second(measured.latencies.len(), took),
             latencies: Latencies::of(&measured.latencies),
             refused: measured.refused,
             failed: measured.failed,
         };
-        let steps: Vec<_> = counts.steps.iter().map(step).collect();
-        let answers = steps.iter().map(|step| step.latencies.many).sum();
+        let answers = counts.answered();
+        let mut unknown = Vec::new();
+        if options.payment_token.is_some() && counts.settled.is_none() {
+            unknown.push("how an order ends: no order came to its end".to_owned());
+        }
         Self {
-            url: url.to_owned(),
+            url: options.url.clone(),
             users,
             seconds: took.as_secs(),
             answers,
             per_second: per_second(answers, took),
-            steps,
+            rate: options.rate,
+            limited: counts.limited,
+            steps: counts.steps.iter().map(step).collect(),
             settled: counts.settled.as_ref().map(Latencies::of),
             refusals: counts.refusals,
             failures: counts.failures,
             orders: BTreeMap::new(),
             wrong: Vec::new(),
-            unknown: Vec::new(),
+            unknown,
         }
     }
 
@@ -118,7 +131,7 @@ impl Report {
         self.unknown.extend(review.unknown);
     }
 
-    /// Whether nothing failed, and every order is as its customer was told.
+    /// Whether nothing failed, and every order is as its customer was told: one at least, where there was to be one.
     pub fn holds(&self) -> bool {
         self.failures.is_empty() && self.wrong.is_empty() && self.unknown.is_empty()
     }
@@ -128,19 +141,24 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n{} users, {} s: {} answers, {} a second",
-            self.users, self.seconds, self.answers, self.per_second
+            "\n{} users, {} s: {} answers, {:.1} a second{}, {} of them 429",
+            self.users,
+            self.seconds,
+            self.answers,
+            self.per_second,
+            self.rate.map(|rate| format!(" (at most {rate})")).unwrap_or_default(),
+            share(self.limited, self.answers)
         )?;
         writeln!(
             f,
-            "{:<20} {:>8} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7}",
-            "STEP", "ANSWERS", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "REFUSED", "FAILED"
+            "{:<20} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7}",
+            "STEP", "REQUESTS", "PER S", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "REFUSED", "FAILED"
         )?;
-        let mut row = |name: &str, of: &Latencies, refused: &str, failed: &str| {
+        let mut row = |name: &str, of: &Latencies, per_second: &str, refused: &str, failed: &str| {
             let [p50, p90, p99, max] = [of.p50, of.p90, of.p99, of.max].map(millis);
             writeln!(
                 f,
-                "{name:<20} {:>8} {p50:>9} {p90:>9} {p99:>9} {max:>9} {refused:>8} {failed:>7}",
+                "{name:<20} {:>8} {per_second:>7} {p50:>9} {p90:>9} {p99:>9} {max:>9} {refused:>8} {failed:>7}",
                 of.many
             )
         };
@@ -148,12 +166,13 @@ impl fmt::Display for Report {
             row(
                 step.step,
                 &step.latencies,
+                &format!("{:.1}", step.per_second),
                 &step.refused.to_string(),
                 &step.failed.to_string(),
             )?;
         }
         if let Some(settled) = &self.settled {
-            row("checkout to end", settled, "-", "-")?;
+            row("checkout to end", settled, "-", "-", "-")?;
         }
         for (name, kinds) in [
             ("orders", &self.orders),
@@ -192,4 +211,10 @@ impl fmt::Display for Report {
             )
         }
     }
+}
+
+/// In percent, with a decimal.
+fn share(some: u64, all: u64) -> String {
+    let per_mille = some.saturating_mul(1_000).checked_div(all).unwrap_or(0);
+    format!("{}.{}%", per_mille / 10, per_mille % 10)
 }

@@ -36,6 +36,8 @@ pub(super) enum Came {
     Fine(Value),
     /// It will not do.
     Refused,
+    /// 401 or 403: whose it is will not do.
+    Barred,
     /// It may do later: turned away, or no answer. How long it is to be left alone, where that was said.
     Later(Option<Duration>),
 }
@@ -103,7 +105,7 @@ impl Shop {
         let began = Instant::now();
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return self.unanswered(step, &error),
+            Err(error) => return self.unanswered(step, began.elapsed(), &error),
         };
         let status = answer.status();
         let after = answer.headers().get(reqwest::header::RETRY_AFTER);
@@ -112,7 +114,7 @@ impl Shop {
             .map(Duration::from_secs);
         let body = match answer.text().await {
             Ok(body) => body,
-            Err(error) => return self.unanswered(step, &error),
+            Err(error) => return self.unanswered(step, began.elapsed(), &error),
         };
         let took = began.elapsed();
         let body: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
@@ -122,12 +124,14 @@ impl Shop {
             Came::Fine(body)
         } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Came::Later(after)
+        } else if bars(status) {
+            Came::Barred
         } else {
             Came::Refused
         }
     }
 
-    fn unanswered(&self, step: Step, error: &reqwest::Error) -> Came {
+    fn unanswered(&self, step: Step, took: Duration, error: &reqwest::Error) -> Came {
         let why = if error.is_timeout() {
             "no answer in time"
         } else if error.is_connect() {
@@ -135,7 +139,7 @@ impl Shop {
         } else {
             "the connection broke"
         };
-        self.meter.unanswered(step, why);
+        self.meter.unanswered(step, took, why);
         Came::Later(None)
     }
 
@@ -162,6 +166,11 @@ impl Shop {
             }
         }
     }
+}
+
+/// Whether it says that somebody is not let in, whatever they want.
+pub(super) fn bars(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 #[expect(

@@ -1,6 +1,5 @@
 //! One user: goes on journeys, and keeps the receipts.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +9,16 @@ use tokio::time::{Instant, sleep};
 
 use super::meter::Step;
 use super::pass::Pass;
-use super::shop::{Came, Shop};
+use super::receipt::{Content, Ordered, PATIENCE, Receipt, Review, Watched};
+use super::shop::{Came, Shop, bars};
 use crate::dice::Dice;
 
 /// Tries of a checkout that is turned away.
 const TRIES: u32 = 6;
-/// Between them, where the shop names no time.
+/// Before somebody who was turned away comes again, where the shop names no time.
 const TURNED_AWAY: Duration = Duration::from_millis(500);
 /// What `Retry-After` may ask for at the most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long an order may take to its end.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Before an order that is not there yet, or not at its end, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -33,46 +31,6 @@ pub(super) struct User {
     key: String,
     /// The newest order before the first journey, or none; not known until there is something to buy.
     newest: Option<String>,
-}
-
-/// What somebody was told of a checkout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Receipt {
-    /// It became this order.
-    Order(Box<Ordered>),
-    /// Nobody answered, however often it was asked: there may be an order or not.
-    Unknown(String),
-}
-
-/// What was ordered, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ordered {
-    pub(super) id: String,
-    /// What the basket held, and what it was to cost.
-    pub(super) meant: Content,
-    /// What the order says.
-    pub(super) came: Content,
-    /// Its last status that was seen, with the reason of a failure.
-    pub(super) end: String,
-    pub(super) at_its_end: bool,
-}
-
-/// Quantities by product, and the total in minor units.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Content {
-    pub(super) lines: BTreeMap<String, u64>,
-    pub(super) total: Option<i64>,
-}
-
-/// What a look at a user's orders brought.
-#[derive(Debug, Default)]
-pub(super) struct Review {
-    /// Orders by how they ended.
-    pub(super) ends: BTreeMap<String, u64>,
-    /// What should not be.
-    pub(super) wrong: Vec<String>,
-    /// Checkouts of which nobody knows, and lists that could not be read.
-    pub(super) unknown: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -167,7 +125,7 @@ impl User {
         }
         match self.step(Step::ReadBasket, self.shop.get("baskets/me")).await {
             Came::Fine(basket) => Some(basket),
-            Came::Refused | Came::Later(_) => None,
+            Came::Refused | Came::Barred | Came::Later(_) => None,
         }
     }
 
@@ -190,8 +148,8 @@ impl User {
             CheckedOut::Unknown => return Some(Receipt::Unknown(key)),
         };
         let accepted = Instant::now();
-        let (order, at_its_end) = self.see_through(&id).await;
-        if at_its_end {
+        let (order, watched) = self.see_through(&id).await;
+        if watched == Watched::ToItsEnd {
             self.shop.meter.settled(accepted.elapsed());
             self.step(Step::ReadOrder, self.shop.get(&format!("orders/{id}"))).await;
         }
@@ -205,7 +163,7 @@ impl User {
             meant,
             came: Content::of(&order, "items", "/total/amount_minor"),
             end,
-            at_its_end,
+            watched,
         })))
     }
 
@@ -221,45 +179,49 @@ impl User {
                     Some(id) => return CheckedOut::As(id.to_owned()),
                     None => return CheckedOut::Unknown,
                 },
-                Came::Refused => return CheckedOut::Refused,
-                Came::Later(after) => sleep(after.unwrap_or(TURNED_AWAY).min(LONGEST_PAUSE)).await,
+                Came::Refused | Came::Barred => return CheckedOut::Refused,
+                Came::Later(_) => {}
             }
         }
         CheckedOut::Unknown
     }
 
-    /// The order when it is no longer pending, or when patience is over; and whether it is at its end.
-    async fn see_through(&mut self, id: &str) -> (Value, bool) {
+    /// The order when it is no longer pending, or as it was last seen.
+    async fn see_through(&mut self, id: &str) -> (Value, Watched) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Value::Null;
         while Instant::now() < deadline {
             let request = self.shop.get(&format!("orders/{id}")).header("Prefer", "wait=20");
-            match self
-                .shop
-                .send(Step::Await, request.bearer_auth(self.pass.token()))
-                .await
-            {
+            match self.ask(Step::Await, request).await {
                 Came::Fine(order) => {
                     let pending = order.get("status").and_then(Value::as_str) == Some("pending");
                     seen = order;
                     if !pending {
-                        return (seen, true);
+                        return (seen, Watched::ToItsEnd);
                     }
                 }
                 // Its checkout has been accepted, and it has not been taken in yet.
-                Came::Refused | Came::Later(_) => sleep(LOOK_AGAIN).await,
+                Came::Refused => sleep(LOOK_AGAIN).await,
+                Came::Barred => return (seen, Watched::AsLongAsLetIn),
+                Came::Later(_) => {}
             }
         }
-        (seen, false)
+        (seen, Watched::AsLongAsPatient)
     }
 
-    /// A request with this user's token, and the pause after it.
+    /// A request, and the pause after it.
     async fn step(&mut self, step: Step, request: RequestBuilder) -> Came {
-        let came = self.shop.send(step, request.bearer_auth(self.pass.token())).await;
-        if let Came::Later(Some(after)) = &came {
-            sleep((*after).min(LONGEST_PAUSE)).await;
-        }
+        let came = self.ask(step, request).await;
         self.pause().await;
+        came
+    }
+
+    /// A request with this user's token. Who is turned away comes back from this when they may come again.
+    async fn ask(&self, step: Step, request: RequestBuilder) -> Came {
+        let came = self.shop.send(step, request.bearer_auth(self.pass.token())).await;
+        if let Came::Later(after) = &came {
+            sleep(after.unwrap_or(TURNED_AWAY).min(LONGEST_PAUSE)).await;
+        }
         came
     }
 
@@ -299,6 +261,7 @@ impl User {
                 Ok(answer) if answer.status().is_success() => {
                     return answer.json().await.map_err(|fault| fault.to_string());
                 }
+                Ok(answer) if bars(answer.status()) => return Err(answer.status().to_string()),
                 Ok(answer) => answer.status().to_string(),
                 Err(fault) => fault.to_string(),
             };
@@ -312,140 +275,4 @@ enum CheckedOut {
     As(String),
     Refused,
     Unknown,
-}
-
-impl Content {
-    fn of(body: &Value, lines: &str, total: &str) -> Self {
-        let entries = body.get(lines).and_then(Value::as_array);
-        let line = |line: &Value| {
-            let product = line.get("product_id")?.as_str()?.to_owned();
-            Some((product, line.get("quantity")?.as_u64()?))
-        };
-        Self {
-            lines: entries.into_iter().flatten().filter_map(line).collect(),
-            total: body.pointer(total).and_then(Value::as_i64),
-        }
-    }
-}
-
-impl Review {
-    fn note(&mut self, ordered: &Ordered) {
-        *self.ends.entry(ordered.end.clone()).or_default() += 1;
-        let Ordered {
-            id,
-            meant,
-            came,
-            end,
-            at_its_end,
-        } = ordered;
-        if !at_its_end {
-            self.wrong.push(format!("{id} is {end} after {} s", PATIENCE.as_secs()));
-        } else if came != meant {
-            self.wrong
-                .push(format!("{id} is for {came:?}, and its basket held {meant:?}"));
-        }
-    }
-
-    /// Every receipt is one order, and there is no order without a receipt.
-    fn compare(&mut self, listed: &[String], receipts: &[Receipt]) {
-        let mut unknown = 0;
-        let mut told = BTreeSet::new();
-        for receipt in receipts {
-            match receipt {
-                Receipt::Order(ordered) if !told.insert(&ordered.id) => {
-                    self.wrong
-                        .push(format!("two checkouts became the one order {}", ordered.id));
-                }
-                Receipt::Order(_) => {}
-                Receipt::Unknown(_) => unknown += 1,
-            }
-        }
-        let there: BTreeSet<_> = listed.iter().collect();
-        let lost = told.iter().filter(|id| !there.contains(**id));
-        self.wrong
-            .extend(lost.map(|id| format!("{id} was accepted, and is not among its customer's orders")));
-        let untold: Vec<_> = there.iter().filter(|id| !told.contains(**id)).collect();
-        if untold.len() > unknown {
-            self.wrong
-                .push(format!("there are orders that nobody was told of: {untold:?}"));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn content(product: &str, quantity: u64, total: i64) -> Content {
-        Content {
-            lines: BTreeMap::from([(product.to_owned(), quantity)]),
-            total: Some(total),
-        }
-    }
-
-    fn ordered(id: &str) -> Ordered {
-        Ordered {
-            id: id.to_owned(),
-            meant: content("tea", 2, 1000),
-            came: content("tea", 2, 1000),
-            end: "confirmed".to_owned(),
-            at_its_end: true,
-        }
-    }
-
-    fn reviewed(listed: &[&str], receipts: &[Receipt]) -> Review {
-        let mut review = Review::default();
-        for receipt in receipts {
-            if let Receipt::Order(ordered) = receipt {
-                review.note(ordered);
-            }
-        }
-        let listed: Vec<_> = listed.iter().map(|id| (*id).to_owned()).collect();
-        review.compare(&listed, receipts);
-        review
-    }
-
-    fn receipt(ordered: Ordered) -> Receipt {
-        Receipt::Order(Box::new(ordered))
-    }
-
-    #[test]
-    fn orders_that_are_as_they_were_meant_are_fine() {
-        let review = reviewed(&["2", "1"], &[receipt(ordered("1")), receipt(ordered("2"))]);
-        assert_eq!(review.wrong, Vec::<String>::new());
-        assert_eq!(review.ends, BTreeMap::from([("confirmed".to_owned(), 2)]));
-    }
-
-    #[test]
-    fn an_order_that_is_lost_doubled_shared_or_nobody_was_told_of_is_noticed() {
-        let one = || receipt(ordered("1"));
-        assert_eq!(reviewed(&[], &[one()]).wrong.len(), 1, "lost");
-        assert_eq!(reviewed(&["1", "2"], &[one()]).wrong.len(), 1, "doubled");
-        assert_eq!(reviewed(&["1"], &[one(), one()]).wrong.len(), 1, "shared");
-        let unknown = Receipt::Unknown("a key".to_owned());
-        assert!(
-            reviewed(&["1", "2"], &[one(), unknown.clone()]).wrong.is_empty(),
-            "perhaps the other's"
-        );
-        assert_eq!(reviewed(&["1", "2", "3"], &[one(), unknown]).wrong.len(), 1, "not two");
-    }
-
-    #[test]
-    fn an_order_for_something_else_or_without_an_end_is_noticed() {
-        for came in [
-            content("tea", 1, 1000),
-            content("tea", 2, 999),
-            content("mug", 2, 1000),
-            Content::default(),
-        ] {
-            let other = Ordered { came, ..ordered("1") };
-            assert_eq!(reviewed(&["1"], &[receipt(other)]).wrong.len(), 1);
-        }
-        let pending = Ordered {
-            end: "pending".to_owned(),
-            at_its_end: false,
-            ..ordered("1")
-        };
-        assert_eq!(reviewed(&["1"], &[receipt(pending)]).wrong.len(), 1);
-    }
 }

@@ -48,6 +48,22 @@ async fn users_on_mixed_journeys_meet_no_failure_and_get_what_they_ordered() {
     assert!(report["orders"]["confirmed"].as_u64().unwrap() > 0, "{report:#}");
     assert!(report["settled"]["many"].as_u64().unwrap() > 0, "{report:#}");
 
+    let expired = folder.path().join("expired");
+    std::fs::write(&expired, "no-token-any-more\n").unwrap();
+    let with_it = [
+        "load",
+        "--users=1",
+        "--duration=1s",
+        "--pause=10ms",
+        "--json",
+        "--tokens",
+    ];
+    let output = harness::run_local(&folder, &[with_it.as_slice(), &[expired.to_str().unwrap()]].concat()).await;
+    let report = self::report(&output);
+    assert_eq!(output.status.code(), Some(1), "{report:#}");
+    let barred = &report["failures"]["list products: 401 unauthenticated"];
+    assert!(barred.as_u64().is_some_and(|times| times > 0), "{report:#}");
+
     system.kill(Part::ProductService).await.unwrap();
     let output = harness::run_local(&folder, &SHORT).await;
     assert_eq!(output.status.code(), Some(2), "there is no catalog: {output:?}");
