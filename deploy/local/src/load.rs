@@ -9,6 +9,7 @@
 //! rate at the most, all users together.
 
 mod meter;
+mod pace;
 mod pass;
 mod receipt;
 mod report;

@@ -64,17 +64,27 @@ pub(super) struct Counts {
     pub(super) limited: u64,
     /// 401, 403, 5xx and no answers, likewise.
     pub(super) failures: BTreeMap<String, u64>,
+    under_way: u64,
+    /// The most requests that were under way at once.
+    pub(super) at_once: u64,
 }
 
 /// Beyond this they count as this: a client would have given up.
 const LONGEST: Duration = Duration::from_secs(120);
 
 impl Meter {
+    /// A request has left.
+    pub(super) fn left(&self) {
+        self.with(|counts| {
+            counts.under_way += 1;
+            counts.at_once = counts.at_once.max(counts.under_way);
+        });
+    }
+
     /// An answer of that status, and of that code where it is a problem.
     pub(super) fn answered(&self, step: Step, took: Duration, status: StatusCode, code: &str) {
         self.with(|counts| {
-            let measured = counts.steps.entry(step).or_insert_with(Measured::new);
-            record(&mut measured.latencies, took);
+            let measured = counts.came_back(step, took);
             measured.answered += 1;
             let what = || format!("{}: {} {code}", step.name(), status.as_u16());
             if status.is_server_error() || bars(status) {
@@ -91,9 +101,7 @@ impl Meter {
     /// No answer, or none that could be read: its user waited for it all the same.
     pub(super) fn unanswered(&self, step: Step, took: Duration, why: &str) {
         self.with(|counts| {
-            let measured = counts.steps.entry(step).or_insert_with(Measured::new);
-            record(&mut measured.latencies, took);
-            measured.failed += 1;
+            counts.came_back(step, took).failed += 1;
             *counts.failures.entry(format!("{}: {why}", step.name())).or_default() += 1;
         });
     }
@@ -136,6 +144,13 @@ impl Meter {
 }
 
 impl Counts {
+    fn came_back(&mut self, step: Step, took: Duration) -> &mut Measured {
+        self.under_way = self.under_way.saturating_sub(1);
+        let measured = self.steps.entry(step).or_insert_with(Measured::new);
+        record(&mut measured.latencies, took);
+        measured
+    }
+
     pub(super) fn answered(&self) -> u64 {
         self.steps.values().map(|measured| measured.answered).sum()
     }
@@ -230,6 +245,18 @@ mod tests {
         let slowest = counts.steps[&Step::Add].latencies.max();
         assert!(slowest.abs_diff(30_000_000) <= 30_000_000 / 500, "{slowest}");
         assert_eq!((counts.steps[&Step::Add].latencies.len(), counts.answered()), (2, 1));
+    }
+
+    #[test]
+    fn how_many_were_under_way_at_once_is_told() {
+        let meter = Meter::default();
+        let came_back = || meter.answered(Step::Add, Duration::ZERO, StatusCode::OK, "");
+        meter.left();
+        meter.left();
+        came_back();
+        meter.unanswered(Step::Add, Duration::ZERO, "no connection");
+        meter.left();
+        assert_eq!(meter.counts().at_once, 2);
     }
 
     #[test]

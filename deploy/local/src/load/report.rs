@@ -30,6 +30,8 @@ pub struct Report {
     pub per_second: f64,
     /// What that was bounded to, if it was.
     pub rate: Option<u32>,
+    /// The most requests that were under way at once.
+    pub at_once: u64,
     /// 429 among the answers.
     pub limited: u64,
     /// By step.
@@ -112,6 +114,7 @@ impl Report {
             answers,
             per_second: per_second(answers, took),
             rate: options.rate,
+            at_once: counts.at_once,
             limited: counts.limited,
             steps: counts.steps.iter().map(step).collect(),
             settled: counts.settled.as_ref().map(Latencies::of),
@@ -141,12 +144,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n{} users, {} s: {} answers, {:.1} a second{}, {} of them 429",
+            "\n{} users, {} s: {} answers, {:.1} a second{}, up to {} at once, {} of them 429",
             self.users,
             self.seconds,
             self.answers,
             self.per_second,
             self.rate.map(|rate| format!(" (at most {rate})")).unwrap_or_default(),
+            self.at_once,
             share(self.limited, self.answers)
         )?;
         writeln!(

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::Options;
 use super::meter::{Meter, Step};
+use super::pace::Pace;
 
 /// Longer than the gateway holds an answer back.
 const TIME_OUT: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(super) struct Shop {
     url: Url,
     http: Client,
     goods: Vec<String>,
-    pace: Option<Mutex<Interval>>,
+    pace: Option<Pace>,
     pub(super) meter: Arc<Meter>,
     pub(super) pause: Duration,
     pub(super) payment_token: Option<String>,
@@ -51,16 +51,11 @@ impl Shop {
             .parse()
             .with_context(|| format!("{:?} is no URL: say --url https://shop.example", options.url))?;
         ensure!(!url.cannot_be_a_base(), "{url} is no URL of a shop");
-        let pace = options.rate.map(|rate| {
-            let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            Mutex::new(ticks)
-        });
         let mut shop = Self {
             http: client(&url)?,
             url,
             goods: Vec::new(),
-            pace,
+            pace: options.rate.map(Pace::of),
             meter,
             pause: options.pause,
             payment_token: options.payment_token.clone(),
@@ -97,11 +92,12 @@ impl Shop {
         format!("{}/v1/{path}", self.url.as_str().trim_end_matches('/'))
     }
 
-    /// Sends it when its time has come, and notes what came of it.
+    /// Sends it when its turn has come, and notes what came of it.
     pub(super) async fn send(&self, step: Step, request: RequestBuilder) -> Came {
         if let Some(pace) = &self.pace {
-            pace.lock().await.tick().await;
+            pace.turn().await;
         }
+        self.meter.left();
         let began = Instant::now();
         let answer = match request.send().await {
             Ok(answer) => answer,

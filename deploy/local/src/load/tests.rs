@@ -113,7 +113,7 @@ async fn who_buys_what_there_is_is_content() {
         "{report}"
     );
     assert!(
-        format!("{report}").contains(" a second (at most 1000), 0.0% of them 429\n"),
+        format!("{report}").contains(" a second (at most 1000), up to 1 at once, 0.0% of them 429\n"),
         "{report}"
     );
 }
