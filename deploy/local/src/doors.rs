@@ -3,11 +3,13 @@
 //!
 //! Compose ends a container before it starts the next. A door is shut as soon as the service says at `/readyz` that it stops: it
 //! finishes what is in (`LINGER_MS`), and nobody comes to it whom it would not let in any more. It is opened when the successor
-//! says that it is ready. Shut for longer than [`HOLDS_FOR`], nobody waits any more, and everybody is sent away at once.
+//! says that it is ready. Shut for longer than [`HOLDS_FOR`], nobody waits any more, and everybody is sent away at once. A line
+//! on standard error tells of each of these turns.
 //!
 //! Bytes go through as they are, and nothing is sent twice. Where replicas are replaced one after the other, as in
 //! production, nobody needs a door.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::console::say;
 use crate::loopback;
 
 /// For so long a door may be shut with people before it: shorter than the gateway waits for an answer.
@@ -39,10 +42,11 @@ pub struct Door {
     _stopping: DropGuard,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
     ShutSince(Instant),
+    ShutForLong,
 }
 
 impl Door {
@@ -57,9 +61,10 @@ impl Door {
         let address = listener.local_addr()?;
         let stopping = CancellationToken::new();
         let (state, seen) = watch::channel(State::ShutSince(Instant::now()));
-        let watching = watch_over(loopback::http()?, format!("http://{service}/readyz"), state);
+        let service: Arc<str> = service.into();
+        let watching = watch_over(loopback::http()?, Arc::clone(&service), state);
         tokio::spawn(stopping.clone().run_until_cancelled_owned(watching));
-        let letting_in = let_in(listener, service.into(), seen, stopping.clone());
+        let letting_in = let_in(listener, service, seen, stopping.clone());
         tokio::spawn(stopping.clone().run_until_cancelled_owned(letting_in));
         Ok(Self {
             address,
@@ -73,20 +78,48 @@ impl Door {
     }
 }
 
-/// Opens and shuts it. By a new connection each time, since the one before leads to the predecessor.
-async fn watch_over(http: reqwest::Client, url: String, state: watch::Sender<State>) {
+impl State {
+    fn next(self, ready: bool, now: Instant) -> Self {
+        match (self, ready) {
+            (_, true) => Self::Open,
+            (Self::Open, false) => Self::ShutSince(now),
+            (Self::ShutSince(since), false) if now >= since + HOLDS_FOR => Self::ShutForLong,
+            (Self::ShutSince(_) | Self::ShutForLong, false) => self,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits_s = HOLDS_FOR.as_secs();
+        match self {
+            Self::Open => f.write_str("is open"),
+            Self::ShutSince(_) => write!(
+                f,
+                "is shut, since it is not ready: who comes waits for {waits_s} s at the most"
+            ),
+            Self::ShutForLong => write!(
+                f,
+                "has been shut for {waits_s} s: who comes is sent away until it is ready"
+            ),
+        }
+    }
+}
+
+/// Opens and shuts it, and tells. By a new connection each time, since the one before leads to the predecessor.
+async fn watch_over(http: reqwest::Client, service: Arc<str>, state: watch::Sender<State>) {
+    let url = format!("http://{service}/readyz");
     loop {
         let asked = http.get(&url).header(CONNECTION, "close").timeout(ANSWERS_WITHIN);
         let ready = asked.send().await.is_ok_and(|answer| answer.status().is_success());
-        state.send_if_modified(|state| {
-            let next = match (*state, ready) {
-                (State::Open, false) => State::ShutSince(Instant::now()),
-                (State::ShutSince(_), true) => State::Open,
-                (State::Open, true) | (State::ShutSince(_), false) => return false,
-            };
-            *state = next;
-            true
+        let turned = state.send_if_modified(|state| {
+            let before = *state;
+            *state = before.next(ready, Instant::now());
+            *state != before
         });
+        if turned {
+            say(format_args!("the door before {service} {}", *state.borrow()));
+        }
         sleep(ASKED_EVERY).await;
     }
 }
@@ -132,7 +165,50 @@ async fn reached(service: &str, state: &mut watch::Receiver<State>) -> Option<Tc
                 Ok(Err(_)) | Err(_) => sleep(TRIED_AGAIN_AFTER).await,
             },
             State::ShutSince(since) => timeout_at(since + HOLDS_FOR, state.changed()).await.ok()?.ok()?,
+            State::ShutForLong => return None,
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_turn_of_a_door_is_told_once_for_all_who_come() {
+        let began = Instant::now();
+        let mut state = State::ShutSince(began);
+        let mut told = Vec::new();
+        for (second, ready) in [
+            (0, false),
+            (1, true),
+            (2, true),
+            (3, false),
+            (4, false),
+            (14, false),
+            (15, false),
+            (16, false),
+            (17, true),
+            (18, false),
+            (19, true),
+        ] {
+            let next = state.next(ready, began + Duration::from_secs(second));
+            if next != state {
+                told.push((second, next.to_string()));
+            }
+            state = next;
+        }
+        let waits = "is shut, since it is not ready: who comes waits for 12 s at the most";
+        let sent_away = "has been shut for 12 s: who comes is sent away until it is ready";
+        let wanted = [
+            (1, "is open"),
+            (3, waits),
+            (15, sent_away),
+            (17, "is open"),
+            (18, waits),
+            (19, "is open"),
+        ];
+        assert_eq!(told, wanted.map(|(second, line)| (second, line.to_owned())));
+    }
 }
