@@ -27,6 +27,7 @@ mod refusals;
 mod restart;
 mod rolling;
 mod secrecy;
+mod snapshots;
 mod tour;
 mod traces;
 mod workday;
