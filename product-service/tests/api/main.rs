@@ -19,6 +19,7 @@ mod lists;
 mod preconditions;
 mod process;
 mod products;
+mod replaced;
 mod reservations;
 mod stock;
 mod transfer;

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_product-service");
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(BINARY);
     command
         .env_clear()
@@ -25,7 +25,7 @@ fn command() -> Command {
     command
 }
 
-fn settings(deployment: &Deployment) -> BTreeMap<String, String> {
+pub(crate) fn settings(deployment: &Deployment) -> BTreeMap<String, String> {
     let auth = Issuer::shared().settings();
     let own = [
         ("BIND", "127.0.0.1:0"),
@@ -41,7 +41,7 @@ fn settings(deployment: &Deployment) -> BTreeMap<String, String> {
     settings
 }
 
-async fn start(command: &mut Command) -> (Child, String) {
+pub(crate) async fn start(command: &mut Command) -> (Child, String) {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -105,7 +105,7 @@ async fn an_import_of_any_length_goes_through_a_small_process() {
     assert!(child.wait().await.unwrap().success());
 }
 
-async fn terminate(child: &Child) {
+pub(crate) async fn terminate(child: &Child) {
     let id = child.id().unwrap().to_string();
     Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
 }
