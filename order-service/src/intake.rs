@@ -36,6 +36,13 @@ enum Request {
     Named(Named, Fault),
 }
 
+/// The order that a message asks for, and for operators what is wrong with that, which they hear of once it is stored:
+/// until then the message comes again.
+struct Asked {
+    order: Order,
+    fault: Option<String>,
+}
+
 /// What a checkout has to say at least, so that it can be answered.
 #[derive(Deserialize)]
 struct Named {
@@ -65,28 +72,32 @@ fn read(delivery: &Delivery) -> Result<Request, Why> {
 impl Intake {
     /// What becomes of one message. Where this dies the message comes again, and finds its order.
     pub(crate) async fn take(&self, delivery: Delivery) -> Outcome {
-        let order = match read(&delivery) {
+        let asked = match read(&delivery) {
             Ok(Request::Whole(request)) => self.order_of(*request),
-            Ok(Request::Named(named, fault)) => {
-                tracing::error!(order_id = %named.order_id, error = %fault, "a checkout cannot be read as a whole");
-                self.unacceptable(&delivery.detail, named)
-            }
+            Ok(Request::Named(named, fault)) => Asked {
+                order: self.unacceptable(&delivery.detail, named),
+                fault: Some(format!("it cannot be read as a whole: {fault}")),
+            },
             Err(why) => {
                 tracing::debug!(event = delivery.detail_type, why = %why, "a checkout names no order");
                 return Outcome::Unreadable(why);
             }
         };
-        Span::current().record("order_id", order.id.to_string());
-        self.store(order, &delivery.detail).await.unwrap_or_else(|fault| {
+        Span::current().record("order_id", asked.order.id.to_string());
+        self.store(asked, &delivery.detail).await.unwrap_or_else(|fault| {
             // Told when it is given up.
             tracing::debug!(error = chain(&fault), "a checkout could not be stored; it comes again");
             Outcome::Again(why(&fault))
         })
     }
 
-    async fn store(&self, mut order: Order, request: &Envelope<Value>) -> Result<Outcome, StoreError> {
+    async fn store(&self, asked: Asked, request: &Envelope<Value>) -> Result<Outcome, StoreError> {
+        let Asked { mut order, fault } = asked;
         let told = match self.fulfilment.create(&mut order).await? {
             Created::New => {
+                if let Some(fault) = fault {
+                    tracing::error!(order_id = %order.id, error = fault, "a checkout asks for what no order may hold");
+                }
                 self.fulfilment.begin(order).await;
                 true
             }
@@ -115,7 +126,7 @@ impl Intake {
 
     /// The order that a checkout asks for; a failed one where no order may be like that, or it comes
     /// too late.
-    fn order_of(&self, request: Envelope<CheckoutRequested>) -> Order {
+    fn order_of(&self, request: Envelope<CheckoutRequested>) -> Asked {
         let now = now();
         let checkout = request.data;
         let placing = Placing {
@@ -129,15 +140,21 @@ impl Intake {
         };
         if now > checkout.valid_until {
             let words = format!("the checkout was valid until {}", checkout.valid_until);
-            return self.stillborn(placing, checkout.total, FailureReason::Expired, words);
+            return Asked {
+                order: self.stillborn(placing, checkout.total, FailureReason::Expired, words),
+                fault: None,
+            };
         }
         let moment = self.fulfilment.moment(now, Actor::Customer);
         let placed = Order::place(placing.clone(), self.currency, self.acceptance, moment)
             .and_then(|order| claims(&order, checkout.total).map(|()| order));
-        placed.unwrap_or_else(|fault| {
-            tracing::error!(order_id = %placing.id, error = %fault, "a checkout asks for what no order may hold");
-            self.stillborn(placing, checkout.total, FailureReason::Invalid, fault.to_string())
-        })
+        match placed {
+            Ok(order) => Asked { order, fault: None },
+            Err(fault) => Asked {
+                order: self.stillborn(placing, checkout.total, FailureReason::Invalid, fault.to_string()),
+                fault: Some(fault.to_string()),
+            },
+        }
     }
 
     /// The failed order of a body that cannot be read but says whose order it is.

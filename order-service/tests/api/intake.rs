@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::harness::{Shop, customer};
+use crate::harness::{Shop, customer, logged};
 use crate::products::Stock;
 
 #[tokio::test]
@@ -172,6 +173,28 @@ async fn whatever_names_an_order_becomes_one_if_only_a_failed_one() {
             on_hand: 10,
             reserved: 0
         }
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_checkout_is_told_once_however_often_it_comes() {
+    let (shop, log, faults) = (Shop::open().await, logged(), Faults::none());
+    let _service = shop.start_behind(faults.clone(), &[]);
+    // Each time that the message comes, the call is tried three times.
+    faults.on("PutItem", 6, Fate::Throttled);
+    let tea = shop.products.add(500, 10);
+    let mut wrong = shop.checkout(&[(tea, 2, 500)], Some("pm_card_visa"));
+    wrong["total"]["amount_minor"] = json!(1);
+    shop.publish(&wrong).await;
+    shop.event("OrderFailed", &wrong["order_id"]).await;
+    assert_eq!(faults.calls("PutItem"), 7);
+    let (text, id) = (log.text(), wrong["order_id"].as_str().unwrap());
+    let heard = |line: &&str| line.contains(id) && (line.contains("\"ERROR\"") || line.contains("\"WARN\""));
+    let heard: Vec<_> = text.lines().filter(heard).collect();
+    assert_eq!(heard.len(), 1, "{heard:#?}");
+    assert!(
+        heard[0].contains("a checkout asks for what no order may hold"),
+        "{heard:#?}"
     );
 }
 
