@@ -20,3 +20,4 @@ mod messages;
 mod schemas;
 mod stop;
 mod told;
+mod traces;

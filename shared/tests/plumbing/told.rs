@@ -86,6 +86,19 @@ impl Told {
         spans.iter().map(|span| span.name.to_string()).collect()
     }
 
+    /// The trace of the span of that name, the span that caused it, and those that it is linked to.
+    pub(crate) fn place(&self, name: &str) -> (String, String, Vec<String>) {
+        let spans = self.spans.0.lock().unwrap();
+        let span = spans.iter().find(|span| span.name == name);
+        let span = span.unwrap_or_else(|| panic!("there is no span {name}: {spans:#?}"));
+        let links = span.links.iter().map(|link| link.span_context.span_id().to_string());
+        (
+            span.span_context.trace_id().to_string(),
+            span.parent_span_id.to_string(),
+            links.collect(),
+        )
+    }
+
     /// An attribute of the span of that name, as text, and whether that span says that it failed.
     pub(crate) fn said(&self, name: &str, attribute: &str) -> (Option<String>, bool) {
         let spans = self.spans.0.lock().unwrap();
