@@ -29,7 +29,8 @@ pub struct CommonSettings {
     #[arg(long, env = "NOTIFY_SOCKET")]
     pub notify_socket: Option<PathBuf>,
     /// Milliseconds of a stop in which those who hold connections may let go of them: longer than the gateway keeps an idle
-    /// one (4 s), so that no request meets one that is being closed. Within `SHUTDOWN_S`.
+    /// one (4 s), so that no request meets one that is being closed. On an address of its own also those in which
+    /// whoever does not know yet is let in. Within `SHUTDOWN_S`.
     #[arg(long, env = "LINGER_MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub linger_ms: u64,
     /// Threads that serve requests; default: one for each core.

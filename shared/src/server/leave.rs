@@ -70,7 +70,7 @@ impl Drop for Open {
 pub struct Leave {
     /// Who has to let go.
     pub connections: Connections,
-    /// For how long they may take.
+    /// For how long they may take; and for how long those who do not know yet are let in.
     pub linger: Duration,
     /// Whether others serve on the same socket: then those who come from now on are theirs. Else they are
     /// still let in while this lingers, since they may not know yet that it stops: /readyz tells.
@@ -91,7 +91,7 @@ impl Leave {
 
 /// Stops an HTTP server in order. Every answer says `connection: close` by now; those who hold a
 /// connection have the time to hear that, or to close it because nobody uses it: where the server closed
-/// it, a request that may not be sent twice could be on its way. Nobody new comes in; when `leaning` is
+/// it, a request that may not be sent twice could be on its way. Nobody new comes in, or no longer; when `leaning` is
 /// over, those who are in have what is left until `deadline`. The server goes last, since connections that
 /// other work leans on may have been opened by its threads, and end with them.
 ///
@@ -104,12 +104,16 @@ pub async fn stop_server(
     deadline: Instant,
 ) -> anyhow::Result<()> {
     let let_go = async {
+        let until = deadline.min(Instant::now() + leave.linger);
         if leave.shared || leave.linger.is_zero() {
             server.pause().await;
+            // Whoever is still there has been told, and does not use it.
+            let _ = tokio::time::timeout_at(until, leave.connections.none_is_left()).await;
+        } else {
+            // Closed as soon as nobody is there, it would be so upon somebody who is just coming: whoever balances in
+            // front may not have asked again.
+            tokio::time::sleep_until(until).await;
         }
-        let until = deadline.min(Instant::now() + leave.linger);
-        // Whoever is still there has been told, and does not use it.
-        let _ = tokio::time::timeout_at(until, leave.connections.none_is_left()).await;
     };
     tokio::join!(leaning, let_go);
     // At least a moment: what leans on it may have used all of the time up.

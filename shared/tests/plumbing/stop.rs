@@ -103,18 +103,39 @@ async fn ask(client: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn whoever_holds_a_connection_is_served_by_it_until_they_let_go() {
+async fn whoever_holds_a_connection_to_a_shared_socket_is_served_by_it_until_they_let_go() {
     let leave = Leave {
         linger: 4 * WITHIN,
+        shared: true,
         ..at_once()
     };
-    let (server, mut client, address) = held(&leave).await;
+    let (server, mut client, _) = held(&leave).await;
     let stop = stop_server(server, std::future::ready(()), leave, Instant::now() + 8 * WITHIN);
     let stopping = tokio::spawn(stop);
     ask(&mut client).await;
-    // Its address is its own: who does not know yet that it stops is let in.
-    ask(&mut TcpStream::connect(address).await.unwrap()).await;
     assert!(!stopping.is_finished());
     drop(client);
     timeout(WITHIN, stopping).await.unwrap().unwrap().unwrap();
+}
+
+/// Who balances in front of an address asks now and then whether anybody is there: until they can know, somebody is.
+#[tokio::test]
+async fn whoever_does_not_know_yet_that_a_server_stops_is_let_in_though_nobody_else_is_there() {
+    let linger = WITHIN / 2;
+    let leave = Leave { linger, ..at_once() };
+    let (server, mut client, address) = held(&leave).await;
+    let began = Instant::now();
+    let stop = stop_server(server, std::future::ready(()), leave, began + 8 * WITHIN);
+    let stopping = tokio::spawn(stop);
+    ask(&mut client).await;
+    drop(client);
+    let mut came = 0;
+    while began.elapsed() < linger / 2 {
+        ask(&mut TcpStream::connect(address).await.unwrap()).await;
+        came += 1;
+        tokio::time::sleep(linger / 20).await;
+    }
+    assert!(came > 0 && !stopping.is_finished());
+    timeout(WITHIN, stopping).await.unwrap().unwrap().unwrap();
+    assert!(began.elapsed() >= linger, "{:?}", began.elapsed());
 }
