@@ -30,6 +30,8 @@ pub(crate) fn settings(deployment: &Deployment) -> BTreeMap<String, String> {
     let own = [
         ("BIND", "127.0.0.1:0"),
         ("WORKERS", "2"),
+        // Nobody balances in front.
+        ("LINGER_MS", "0"),
         ("AUTH_ISSUER", &auth.auth_issuer),
         ("AUTH_JWKS_URL", auth.auth_jwks_url.as_str()),
         ("AUTH_CLIENT_IDS", CLIENT_ID),
