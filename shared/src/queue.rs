@@ -31,6 +31,7 @@ pub use self::note::Why;
 use crate::capacity::Bill;
 use crate::contract::Delivery;
 use crate::trace;
+use crate::web::DURATION_BOUNDARIES_S;
 
 /// One queue and how it is consumed.
 #[derive(Clone, Debug)]
@@ -89,6 +90,15 @@ static AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .with_boundaries(vec![
             0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 14_400.0,
         ])
+        .build()
+});
+
+static PROCESSING: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("messaging.process.duration")
+        .with_unit("s")
+        .with_description("Work on a message, by outcome: done, again, unreadable")
+        .with_boundaries(DURATION_BOUNDARIES_S.to_vec())
         .build()
 });
 
@@ -234,6 +244,7 @@ impl Queue {
         };
         let span = self.span_of(&message);
         let bill = Bill::default();
+        let began = Instant::now();
         if let Some(sent) = sent_at(&message) {
             AGE.record(Timestamp::now().duration_since(sent).as_secs_f64().max(0.0), &[]);
         }
@@ -263,6 +274,11 @@ impl Queue {
             Outcome::Unreadable(_) => "unreadable",
         };
         HANDLED.add(1, &[KeyValue::new("outcome", told)]);
+        let of = [
+            KeyValue::new("messaging.destination.name", name(&self.url).to_owned()),
+            KeyValue::new("outcome", told),
+        ];
+        PROCESSING.record(began.elapsed().as_secs_f64(), &of);
         bill.consumed().tell(&span);
         if outcome != Outcome::Done {
             span.record("error.type", told);

@@ -2,8 +2,14 @@
 //! conventions: <https://opentelemetry.io/docs/specs/semconv/database/dynamodb/>,
 //! <https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>. Of what is sent they tell the table, the index and the
 //! queue, never a key or a body. Sweeps and polls have no span above them, and none of their own.
+//!
+//! How long each call takes, those too, is measured:
+//! <https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/>.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use aws_sdk_dynamodb::config::interceptors::{
     BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef,
@@ -22,27 +28,67 @@ use aws_smithy_runtime_api::client::interceptors::context::{Error, Input, Output
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata, OrchestratorError};
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use opentelemetry::metrics::Histogram;
 use opentelemetry::trace::TraceContextExt;
-use opentelemetry::{Array, Context, StringValue, Value};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value, global};
+use serde::Deserialize;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::capacity;
 use crate::queue;
+use crate::web::DURATION_BOUNDARIES_S;
 
 /// See the module; one for each client.
 #[derive(Debug)]
 pub(super) struct Spans;
 
-/// The span of a call, for as long as that takes. It is never entered: what is logged meanwhile belongs to
-/// whoever makes the call.
+/// What a call is told as, for as long as that takes. The span is never entered: what is logged meanwhile belongs to whoever
+/// makes the call.
 #[derive(Debug)]
-struct OfCall(Span);
+struct OfCall {
+    method: String,
+    began: Instant,
+    span: Option<Span>,
+    ended: AtomicBool,
+}
 
 impl Storable for OfCall {
     type Storer = StoreReplace<Self>;
 }
+
+impl OfCall {
+    fn ends(&self, error: Option<String>) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let (Some(span), Some(error)) = (&self.span, &error) {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", error);
+        }
+        let method = KeyValue::new("rpc.method", self.method.clone());
+        let error = error.map(|error| KeyValue::new("error.type", error));
+        let attributes: Vec<_> = [Some(method), error].into_iter().flatten().collect();
+        DURATION.record(self.began.elapsed().as_secs_f64(), &attributes);
+    }
+}
+
+/// Whoever made the call waits no longer, and has dropped it.
+impl Drop for OfCall {
+    fn drop(&mut self) {
+        if !self.ended.load(Ordering::Relaxed) {
+            self.ends(Some("cancelled".to_owned()));
+        }
+    }
+}
+
+static DURATION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("shared")
+        .f64_histogram("rpc.client.call.duration")
+        .with_unit("s")
+        .with_description("Calls of AWS with all their tries, by method; with an error where no good answer came")
+        .with_boundaries(DURATION_BOUNDARIES_S.to_vec())
+        .build()
+});
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
 impl Intercept for Spans {
@@ -57,12 +103,15 @@ impl Intercept for Spans {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if !Context::current().span().span_context().is_valid() {
-            return Ok(());
-        }
         if let Some(metadata) = bag.load::<Metadata>() {
-            let span = begin(metadata.service(), metadata.name(), context.input());
-            bag.interceptor_state().store_put(OfCall(span));
+            let part_of_something = Context::current().span().span_context().is_valid();
+            let call = OfCall {
+                method: format!("{}/{}", metadata.service(), metadata.name()),
+                began: Instant::now(),
+                span: part_of_something.then(|| begin(metadata.service(), metadata.name(), context.input())),
+                ended: AtomicBool::new(false),
+            };
+            bag.interceptor_state().store_put(call);
         }
         Ok(())
     }
@@ -73,9 +122,13 @@ impl Intercept for Spans {
         _: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(OfCall(span)) = bag.load::<OfCall>() {
-            let tries = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
-            end(span, tries, context.response(), context.output_or_error());
+        if let Some(call) = bag.load::<OfCall>() {
+            let (response, outcome) = (context.response(), context.output_or_error());
+            if let Some(span) = &call.span {
+                let tries = bag.load::<RequestAttempts>().map_or(1, RequestAttempts::attempts);
+                describe(span, tries, response, outcome.and_then(Result::ok));
+            }
+            call.ends(outcome.and_then(Result::err).map(|error| kind_of(error, response)));
         }
         Ok(())
     }
@@ -116,12 +169,7 @@ fn begin(service: &str, operation: &str, input: &Input) -> Span {
     span
 }
 
-fn end(
-    span: &Span,
-    tries: u32,
-    response: Option<&HttpResponse>,
-    outcome: Option<Result<&Output, &OrchestratorError<Error>>>,
-) {
+fn describe(span: &Span, tries: u32, response: Option<&HttpResponse>, output: Option<&Output>) {
     span.record("http.request.resend_count", tries.saturating_sub(1));
     if let Some(response) = response {
         span.record("http.response.status_code", response.status().as_u16());
@@ -129,18 +177,9 @@ fn end(
             span.record("aws.request_id", id);
         }
     }
-    match outcome {
-        Some(Ok(output)) => {
-            if let Some(consumed) = capacity::of(output) {
-                span.set_attribute("commerce.dynamodb.milli_rcu", count(consumed.milli_rcu));
-                span.set_attribute("commerce.dynamodb.milli_wcu", count(consumed.milli_wcu));
-            }
-        }
-        Some(Err(error)) => {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", kind_of(error, response));
-        }
-        None => {}
+    if let Some(consumed) = output.and_then(capacity::of) {
+        span.set_attribute("commerce.dynamodb.milli_rcu", count(consumed.milli_rcu));
+        span.set_attribute("commerce.dynamodb.milli_wcu", count(consumed.milli_wcu));
     }
 }
 
@@ -148,7 +187,8 @@ fn count(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
-/// The name that AWS has for a refusal, or how the call went wrong.
+/// The name that AWS has for a refusal, or how the call went wrong. Of a cancelled transaction also why, as its first item tells
+/// that has a reason: a condition that does not hold and a throttle have one name else.
 pub(crate) fn kind_of(error: &OrchestratorError<Error>, response: Option<&HttpResponse>) -> String {
     if error.is_timeout_error() {
         return "timeout".to_owned();
@@ -159,16 +199,34 @@ pub(crate) fn kind_of(error: &OrchestratorError<Error>, response: Option<&HttpRe
     let Some(response) = response else {
         return "_OTHER".to_owned();
     };
-    let header = response.headers().get("x-amzn-errortype").map(str::to_owned);
-    let named = header.or_else(|| {
-        let body = response.body().bytes()?;
-        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-        Some(body.get("__type")?.as_str()?.to_owned())
-    });
+    let body = response.body().bytes().unwrap_or_default();
+    let body: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let named = response.headers().get("x-amzn-errortype").or(body.kind.as_deref());
     // `com.amazonaws.dynamodb.v20120810#ThrottlingException`, `ThrottlingException:http://...`
-    let name = named.as_deref().and_then(|name| name.rsplit('#').next());
+    let name = named.and_then(|name| name.rsplit('#').next());
     let name = name.and_then(|name| name.split(':').next());
-    name.map_or_else(|| response.status().as_u16().to_string(), str::to_owned)
+    let mut reasons = body.reasons.iter().filter_map(|reason| reason.code.as_deref());
+    match (name, reasons.find(|code| *code != "None")) {
+        (Some(name), Some(reason)) => format!("{name}/{reason}"),
+        (Some(name), None) => name.to_owned(),
+        (None, _) => response.status().as_u16().to_string(),
+    }
+}
+
+/// What AWS says of a refusal in its body, as far as it is told.
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+    /// One for each item of a transaction, in their order.
+    #[serde(default, rename = "CancellationReasons")]
+    reasons: Vec<Reason>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    #[serde(rename = "Code")]
+    code: Option<String>,
 }
 
 /// What a call is about.
@@ -272,4 +330,86 @@ fn queue_of(input: &Input) -> Option<About<'_>> {
         change_message_visibility_batch::ChangeMessageVisibilityBatchInput => "settle"
     );
     None
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::time::Duration;
+
+    use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
+    use serde_json::json;
+
+    use crate::testing::faults::{Fate, Faults};
+    use crate::testing::measured::{self, Measured};
+
+    #[tokio::test]
+    async fn how_long_a_call_takes_is_told_also_where_no_answer_comes() {
+        let measured = Measured::begin();
+        let faults = Faults::none();
+        let tables = measured::aws(&faults).await.dynamodb();
+        let told = |method: &str, error: &str| {
+            let labels = [("rpc_method", method), ("error_type", error)];
+            measured.figure("rpc_client_call_duration_seconds_count", &labels)
+        };
+        faults.on("ListTables", 1, Fate::Answered(200, json!({"TableNames": []})));
+        tables.list_tables().send().await.unwrap();
+        let labels = [("rpc_method", "DynamoDB/ListTables")];
+        assert_eq!(
+            measured.figure("rpc_client_call_duration_seconds_count", &labels),
+            Some(1.0)
+        );
+        assert_eq!(told("DynamoDB/ListTables", ""), None);
+
+        faults.on("ListBackups", 1, Fate::Lost);
+        assert!(tables.list_backups().send().await.is_err());
+        assert_eq!(told("DynamoDB/ListBackups", "connection"), Some(1.0));
+
+        faults.on("ListExports", 1, Fate::Slow(Duration::from_secs(600)));
+        assert!(tables.list_exports().send().await.is_err());
+        assert_eq!(told("DynamoDB/ListExports", "timeout"), Some(1.0));
+
+        faults.on("ListImports", 1, Fate::Slow(Duration::from_secs(600)));
+        let waiting = tokio::time::timeout(Duration::from_millis(50), tables.list_imports().send());
+        assert!(waiting.await.is_err());
+        assert_eq!(told("DynamoDB/ListImports", "cancelled"), Some(1.0));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_transaction_says_what_cancelled_it() {
+        let measured = Measured::begin();
+        let faults = Faults::none();
+        let tables = measured::aws(&faults).await.dynamodb();
+        for (reasons, why) in [
+            (
+                json!([{"Code": "None"}, {"Code": "ThrottlingError", "Message": "slower"}]),
+                "/ThrottlingError",
+            ),
+            (
+                json!([{"Code": "TransactionConflict"}, {"Code": "None"}]),
+                "/TransactionConflict",
+            ),
+            (json!([]), ""),
+        ] {
+            let body = json!({
+                "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                "Message": "Transaction cancelled", "CancellationReasons": reasons,
+            });
+            faults.on("TransactWriteItems", 1, Fate::Answered(400, body));
+            let check = ConditionCheck::builder()
+                .table_name("t")
+                .set_key(Some([].into()))
+                .condition_expression("a = b");
+            let item = TransactWriteItem::builder()
+                .condition_check(check.build().unwrap())
+                .build();
+            assert!(tables.transact_write_items().transact_items(item).send().await.is_err());
+            let error = format!("TransactionCanceledException{why}");
+            let labels = [("error", error.as_str())];
+            assert_eq!(
+                measured.figure("aws_dynamodb_refused_total", &labels),
+                Some(1.0),
+                "{error}"
+            );
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! How much waits in a queue and among its dead letters, measured while it is consumed.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::QueueAttributeName;
-use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +27,48 @@ pub struct Depths {
 
 const MEASURED_EVERY: Duration = Duration::from_secs(30);
 
-static DEPTH: LazyLock<Gauge<u64>> =
-    LazyLock::new(|| global::meter("shared").u64_gauge("messaging.queue.depth").build());
+/// What is older than this says nothing of the queue any more, and is not told.
+const KNOWN_FOR: Duration = Duration::from_secs(90);
 
-static DEAD_LETTERS: LazyLock<Gauge<u64>> =
-    LazyLock::new(|| global::meter("shared").u64_gauge("messaging.dead_letters").build());
+/// What was measured last, and when, by queue.
+static MEASURED: Mutex<BTreeMap<String, (Instant, Depths)>> = Mutex::new(BTreeMap::new());
+
+fn known(now: Instant) -> Vec<([KeyValue; 1], Depths)> {
+    let measured = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let fresh = measured
+        .iter()
+        .filter(|(_, (at, _))| now.duration_since(*at) < KNOWN_FOR);
+    fresh
+        .map(|(queue, (_, depths))| ([KeyValue::new("queue", queue.clone())], *depths))
+        .collect()
+}
+
+fn note(queue: &str, depths: Depths) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(observe);
+    let mut measured = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
+    measured.insert(queue.to_owned(), (Instant::now(), depths));
+}
+
+fn observe() {
+    let meter = global::meter("shared");
+    meter
+        .u64_observable_gauge("messaging.queue.depth")
+        .with_callback(|told| {
+            for (attributes, depths) in known(Instant::now()) {
+                told.observe(depths.queue, &attributes);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_gauge("messaging.dead_letters")
+        .with_callback(|told| {
+            for (attributes, depths) in known(Instant::now()) {
+                told.observe(depths.dead_letters, &attributes);
+            }
+        })
+        .build();
+}
 
 impl Queue {
     /// Measures now. Two calls to SQS.
@@ -46,21 +83,19 @@ impl Queue {
     }
 
     pub(super) async fn watch_depths(self: Arc<Self>, stop: CancellationToken) {
-        let (mut known, mut buried) = (0, false);
+        let (mut letters, mut buried) = (0, false);
         loop {
             match self.depths().await {
                 Ok(depths) => {
-                    let of = [KeyValue::new("queue", name(&self.url).to_owned())];
-                    DEPTH.record(depths.queue, &of);
-                    DEAD_LETTERS.record(depths.dead_letters, &of);
+                    note(name(&self.url), depths);
                     // Of one that was just put there its burial has told.
-                    if depths.dead_letters > known && !buried {
+                    if depths.dead_letters > letters && !buried {
                         tracing::warn!(
                             messaging.dead_letters = depths.dead_letters,
                             "there are dead letters: see the admins' route for them"
                         );
                     }
-                    known = depths.dead_letters;
+                    letters = depths.dead_letters;
                 }
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "queues could not be measured"),
             }
@@ -93,4 +128,27 @@ pub(crate) async fn depth(client: &aws_sdk_sqs::Client, url: &str) -> anyhow::Re
 /// A queue's name is its URL's last part.
 pub(crate) fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_long_ago_is_not_told() {
+        let depths = Depths {
+            queue: 3,
+            dead_letters: 1,
+        };
+        note("of-this-test", depths);
+        let told = |now| {
+            let all = known(now).into_iter();
+            all.filter(|([queue], _)| queue.value.as_str() == "of-this-test")
+                .map(|(_, depths)| depths)
+                .next()
+        };
+        let now = Instant::now();
+        assert_eq!(told(now), Some(depths));
+        assert_eq!(told(now + KNOWN_FOR), None);
+    }
 }
