@@ -10,7 +10,7 @@ use super::names::Names;
 use super::query::Dialect;
 use super::yaml;
 
-/// A period of CloudWatch, for AWS's own metrics.
+/// A minute: the shortest period of AWS's own metrics.
 const PERIOD_S: u32 = 60;
 /// A widget of the dashboard: three in a row of 24.
 const WIDGET: (usize, usize) = (8, 6);
@@ -103,11 +103,12 @@ fn promql_alarm(alarm: &Alarm, query: &str) -> Value {
 /// Of one resource; with several metrics, or indexes, of their sum.
 fn metric_alarm(alarm: &Alarm, aws: &Aws, of: &str) -> Value {
     let mut properties = common(alarm, &format!("{}-{of}", alarm.name));
-    let minutes = alarm.for_min.max(1);
+    let (period_s, periods, enough) = periods(alarm, aws);
     for (name, value) in [
         ("ComparisonOperator", json!("GreaterThanThreshold")),
         ("Threshold", json!(alarm.threshold)),
-        ("EvaluationPeriods", json!(minutes)),
+        ("EvaluationPeriods", json!(periods)),
+        ("DatapointsToAlarm", json!(enough)),
         ("TreatMissingData", json!("notBreaching")),
     ] {
         properties.insert(name.to_owned(), value);
@@ -126,18 +127,36 @@ fn metric_alarm(alarm: &Alarm, aws: &Aws, of: &str) -> Value {
             ("MetricName", json!(metric)),
             ("Dimensions", dimensions.clone()),
             ("Statistic", json!(aws.statistic)),
-            ("Period", json!(PERIOD_S)),
+            ("Period", json!(period_s)),
         ] {
             properties.insert(name.to_owned(), value);
         }
     } else {
-        properties.insert("Metrics".to_owned(), sum(aws, &dimensions));
+        properties.insert("Metrics".to_owned(), sum(aws, &dimensions, period_s));
     }
     json!({"Type": "AWS::CloudWatch::Alarm", "Properties": properties})
 }
 
+/// How long each period is, in seconds, how many are looked at, and in how many of them it has to be so.
+///
+/// What happens is summed over as long as the alarm looks back: calls that are throttled now and then count too. What is measured
+/// each minute stands for that minute; one in five may be missing, as SQS's do now and then.
+fn periods(alarm: &Alarm, aws: &Aws) -> (u32, u32, u32) {
+    match aws.statistic.as_str() {
+        "Sum" => {
+            let periods = alarm.for_min.div_ceil(alarm.over_min).max(1);
+            (alarm.over_min * PERIOD_S, periods, periods)
+        }
+        "Maximum" => {
+            let periods = alarm.for_min.max(1);
+            (PERIOD_S, periods, periods - periods / 5)
+        }
+        other => panic!("{}: what is {other} over several minutes?", alarm.name),
+    }
+}
+
 /// An alarm takes ten metrics at most.
-fn sum(aws: &Aws, dimensions: &[Value]) -> Value {
+fn sum(aws: &Aws, dimensions: &[Value], period_s: u32) -> Value {
     let each = dimensions
         .iter()
         .flat_map(|of| aws.metrics.iter().map(move |metric| (of, metric)));
@@ -149,7 +168,7 @@ fn sum(aws: &Aws, dimensions: &[Value]) -> Value {
                 "ReturnData": false,
                 "MetricStat": {
                     "Metric": {"Namespace": aws.namespace, "MetricName": metric, "Dimensions": of},
-                    "Period": PERIOD_S,
+                    "Period": period_s,
                     "Stat": aws.statistic,
                 },
             })
