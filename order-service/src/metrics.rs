@@ -84,13 +84,13 @@ static WEBHOOKS: LazyLock<Counter<u64>> = LazyLock::new(|| {
 /// An order was stored for the first time.
 pub(crate) fn created(order: &Order) {
     CREATED.add(1, &[]);
-    settled_as(order);
+    settled_as(order, None);
 }
 
 /// A change of an order was stored.
 pub(crate) fn changed(before: &Order, after: &Order) {
     if before.state.status() != after.state.status() {
-        settled_as(after);
+        settled_as(after, Some(before.state.status()));
     }
     for refund in &after.payment.refunds {
         let was = before.payment.refund_of(refund.id).map(|refund| refund.state);
@@ -139,7 +139,8 @@ pub(crate) fn webhook(outcome: String) {
     WEBHOOKS.add(1, &[KeyValue::new("outcome", outcome)]);
 }
 
-fn settled_as(order: &Order) {
+/// `before` is what a customer saw until now, of an order that was there: one that is cancelled once confirmed settles twice.
+fn settled_as(order: &Order, before: Option<Status>) {
     let status = order.state.status();
     match status {
         Status::Confirmed | Status::Failed | Status::Cancelled => {}
@@ -151,5 +152,12 @@ fn settled_as(order: &Order) {
     // The word that clients and events have for it.
     let reason = order.failure().and_then(|reason| serde_json::to_value(reason).ok());
     let reason = reason.and_then(|reason| Some(KeyValue::new("reason", reason.as_str()?.to_owned())));
-    SETTLED.add(1, &[Some(outcome), reason].into_iter().flatten().collect::<Vec<_>>());
+    let before = before.map(|status| KeyValue::new("before", status.to_string()));
+    SETTLED.add(
+        1,
+        &[Some(outcome), reason, before]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>(),
+    );
 }
