@@ -1,8 +1,8 @@
-//! Which metrics there are: names, units, kinds and attributes, and none of the figures.
+//! Which metrics there are: names, units, kinds and attributes with their values, and none of the figures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, metric::Data};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct Metric {
     /// What it is told apart by.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub attributes: BTreeSet<String>,
+    /// What these are, where they are texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, BTreeSet<String>>,
     /// Who tells it.
     pub services: BTreeSet<String>,
 }
@@ -45,41 +48,40 @@ pub(super) fn add(known: &mut BTreeMap<String, Metric>, sent: ResourceMetrics) {
             unit: metric.unit,
             kind,
             attributes: BTreeSet::new(),
+            values: BTreeMap::new(),
             services: BTreeSet::new(),
         });
-        entry.attributes.extend(attributes);
+        for attribute in attributes {
+            entry.attributes.insert(attribute.key.clone());
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+            if let Some(Value::StringValue(text)) = value {
+                entry
+                    .values
+                    .entry(attribute.key.clone())
+                    .or_default()
+                    .insert(text.clone());
+            }
+        }
         entry.services.insert(service.clone());
     }
 }
 
-fn shape(data: &Data) -> (MetricKind, BTreeSet<String>) {
-    fn names<'a>(points: impl Iterator<Item = &'a Vec<KeyValue>>) -> BTreeSet<String> {
-        points.flatten().map(|attribute| attribute.key.clone()).collect()
+fn shape(data: &Data) -> (MetricKind, Vec<&KeyValue>) {
+    macro_rules! attributes {
+        ($data:ident) => {
+            $data
+                .data_points
+                .iter()
+                .flat_map(|point| &point.attributes)
+                .collect()
+        };
     }
     match data {
-        Data::Sum(sum) => {
-            let kind = if sum.is_monotonic {
-                MetricKind::Counter
-            } else {
-                MetricKind::Gauge
-            };
-            (kind, names(sum.data_points.iter().map(|point| &point.attributes)))
-        }
-        Data::Gauge(gauge) => (
-            MetricKind::Gauge,
-            names(gauge.data_points.iter().map(|point| &point.attributes)),
-        ),
-        Data::Histogram(histogram) => (
-            MetricKind::Histogram,
-            names(histogram.data_points.iter().map(|point| &point.attributes)),
-        ),
-        Data::ExponentialHistogram(histogram) => (
-            MetricKind::Histogram,
-            names(histogram.data_points.iter().map(|point| &point.attributes)),
-        ),
-        Data::Summary(summary) => (
-            MetricKind::Histogram,
-            names(summary.data_points.iter().map(|point| &point.attributes)),
-        ),
+        Data::Sum(sum) if sum.is_monotonic => (MetricKind::Counter, attributes!(sum)),
+        Data::Sum(sum) => (MetricKind::Gauge, attributes!(sum)),
+        Data::Gauge(gauge) => (MetricKind::Gauge, attributes!(gauge)),
+        Data::Histogram(histogram) => (MetricKind::Histogram, attributes!(histogram)),
+        Data::ExponentialHistogram(histogram) => (MetricKind::Histogram, attributes!(histogram)),
+        Data::Summary(summary) => (MetricKind::Histogram, attributes!(summary)),
     }
 }

@@ -52,6 +52,10 @@ fn the_table_names_what_the_code_measures() {
             .iter()
             .all(|row| !row.tells.is_empty() && !row.metric.services.is_empty())
     );
+    for row in table() {
+        let of = row.metric.values.keys().cloned().collect::<BTreeSet<_>>();
+        assert!(of.is_subset(&row.metric.attributes), "{}: {of:?}", row.name);
+    }
 }
 
 /// The names in the source: `.u64_counter("name")` and its kin.
@@ -114,6 +118,10 @@ async fn what_is_measured_is_as_the_table_says() {
         assert_eq!((&there.unit, there.kind), (&row.metric.unit, row.metric.kind), "{name}");
         assert!(there.attributes.is_subset(&row.metric.attributes), "{name}: {there:?}");
         assert!(there.services.is_subset(&row.metric.services), "{name}: {there:?}");
+        for (attribute, values) in &row.metric.values {
+            let told = there.values.get(attribute).cloned().unwrap_or_default();
+            assert!(told.is_subset(values), "{name}: {attribute}: {told:?}");
+        }
     }
     for part in Part::SERVICES {
         let told = asked(&folder, part).await;

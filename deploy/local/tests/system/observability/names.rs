@@ -1,4 +1,4 @@
-//! What metrics and their attributes are called where they are stored, and which names of a query nobody measures.
+//! What metrics and their attributes are called where they are stored, and which names and values of a query nobody measures.
 //!
 //! In Prometheus: <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>, as its OTLP receiver
 //! and the collector's exporters do it. Dots become underscores, units are spelt out (those in braces are none), counters end
@@ -86,7 +86,17 @@ impl Names {
         stored
     }
 
-    /// Metrics that nobody measures, and labels that the metrics of the query do not have.
+    /// The values that a label of a series may have, where the table lists them.
+    fn values(&self, stored: &str, label: &str, dialect: Dialect) -> Option<&BTreeSet<String>> {
+        let parts = ["", "_bucket", "_sum", "_count"];
+        let is_it = |metric: &str| parts.iter().any(|part| self.metric(metric, dialect) + part == stored);
+        let (_, about) = self.metrics.iter().find(|(metric, _)| is_it(metric))?;
+        let is_of = |attribute: &str| self.label(attribute, dialect).replace('"', "") == label;
+        let (_, values) = about.values.iter().find(|(attribute, _)| is_of(attribute))?;
+        Some(values)
+    }
+
+    /// Metrics that nobody measures, labels that the metrics of the query do not have, and values that these do not have.
     pub(crate) fn unknown(&self, query: &str, dialect: Dialect) -> Vec<String> {
         let stored = self.stored(dialect);
         let named = Named::of(query);
@@ -101,13 +111,15 @@ impl Names {
             if !stored.contains_key(&metric) {
                 unknown.push(metric.clone());
             }
-            let foreign = |label: &String| !labels_of(&metric).any(|there| there == label);
-            unknown.extend(
-                labels
-                    .into_iter()
-                    .filter(foreign)
-                    .map(|label| format!("{metric}{{{label}}}")),
-            );
+            for (label, wanted) in labels {
+                if !labels_of(&metric).any(|there| *there == label) {
+                    unknown.push(format!("{metric}{{{label}}}"));
+                }
+                if let Some(values) = self.values(&metric, &label, dialect) {
+                    let foreign = wanted.split('|').filter(|value| !values.contains(*value));
+                    unknown.extend(foreign.map(|value| format!("{metric}{{{label}={value}}}")));
+                }
+            }
         }
         unknown
     }
@@ -141,8 +153,8 @@ fn in_prometheus(metric: &str, about: &Metric) -> String {
 /// The names in a query.
 #[derive(Default)]
 struct Named {
-    /// Each metric with the labels that are looked at.
-    selectors: Vec<(String, Vec<String>)>,
+    /// Each metric with the labels that are looked at, and what these have to be or not to be, `|` between.
+    selectors: Vec<(String, Vec<(String, String)>)>,
     /// Labels by which is grouped or matched.
     grouped: Vec<String>,
 }
@@ -184,7 +196,7 @@ impl Named {
             match matcher {
                 [] => {}
                 [quoted] => *name = unquoted(quoted),
-                [label, ..] => labels.push(unquoted(label)),
+                [label, .., value] => labels.push((unquoted(label), unquoted(value))),
             }
         }
     }
