@@ -59,12 +59,14 @@ class Snapshots:
                 outcome = wait_for(asyncio.run_coroutine_threadsafe(self.copy(folder), app._MAIN_LOOP).result())
             except OSError as error:
                 outcome = error
-            with self.switching:
-                if outcome == 0 and not self.stopped:
-                    self.lead_to(folder)
             if outcome not in (0, NOTHING_NEW):
                 persistence.logger.error("No snapshot was taken: %s", outcome)
-            self.forget_others()
+            with self.switching:
+                # Else the last one is there, or being written.
+                if not self.stopped:
+                    if outcome == 0:
+                        self.lead_to(folder)
+                    self.forget_others()
             pause = max(SNAPSHOT_SECONDS, (time.monotonic() - began) * AT_MOST_A_PART_OF)
 
     async def copy(self, folder: Path) -> int:
