@@ -27,7 +27,7 @@ async fn whoever_comes_while_the_service_is_stopped_and_started_again_is_answere
     let address = format!("127.0.0.1:{port}");
     let mut settings = settings(&deployment);
     settings.insert("BIND".to_owned(), address.clone());
-    // It lingers, and drains, for as long as it usually does, as in docker-compose.yml.
+    // It lingers for as long as it usually does, as in docker-compose.yml; there it drains for a shorter time.
     settings.remove("LINGER_MS");
     assert!(!settings.contains_key("SHUTDOWN_S"));
     let (mut service, _) = start(command().envs(&settings)).await;
