@@ -5,6 +5,7 @@ users. With this it comes back as it was a moment ago: what was answered in that
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -77,8 +78,12 @@ class Snapshots:
             return pid
         outcome = 1
         try:
-            # Those who are connected hear of a close by the process that serves them.
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            # Those who are connected hear of a close by the process that serves them. One by one: where the engine does not
+            # know of close_range, a billion of them would be tried.
+            for descriptor in map(int, os.listdir("/proc/self/fd")):
+                if descriptor > 2:
+                    with contextlib.suppress(OSError):
+                        os.close(descriptor)
             gc.disable()
             os.nice(10)
             outcome = 0 if self.write(folder, app._build_persistence_save_dict()) else NOTHING_NEW
