@@ -56,7 +56,7 @@ pub struct Order {
     pub sequence: u64,
     /// Counts its writes.
     pub version: u64,
-    /// The span in which it was taken in; empty for those of releases that did not keep it.
+    /// The span in which it was taken in, or, read again, that of its answer; empty for those of releases that kept neither.
     pub traceparent: String,
     /// When it was taken in.
     pub created_at: Timestamp,

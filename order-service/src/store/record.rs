@@ -6,6 +6,7 @@
 mod dispute;
 mod event;
 mod payment;
+mod span;
 mod state;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use shared::quantity::Quantity;
 
 use self::event::EventRecord;
 use self::payment::PaymentRecord;
+use self::span::{SpanRecord, trace_of};
 use self::state::StateRecord;
 use super::{Overdue, StoreError, Summary};
 use crate::domain::order::{Order, Shipment};
@@ -123,8 +125,9 @@ pub(super) struct OrderRecord {
     outbox: Vec<EventRecord>,
     sequence: u64,
     version: u64,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    trace: String,
+    /// In which it was taken in, until there is an answer, which keeps its own from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    span: Option<SpanRecord>,
     created_at: i64,
     updated_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,6 +231,8 @@ fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
 impl From<&Order> for OrderRecord {
     fn from(order: &Order) -> Self {
         let state = StateRecord::from(order.state);
+        let answered_in = order.answer.as_ref().map(|answer| &answer.traceparent);
+        let own = trace_of(answered_in.unwrap_or(&order.traceparent));
         Self {
             pk: pk(&order.id),
             id: order.id,
@@ -250,12 +255,19 @@ impl From<&Order> for OrderRecord {
             causation: order.causation.clone(),
             payment: PaymentRecord::from(&order.payment),
             short: order.short.clone(),
-            timeline: order.timeline.iter().map(ChangeRecord::from).collect(),
+            timeline: order
+                .timeline
+                .iter()
+                .map(|change| ChangeRecord::of(change, own))
+                .collect(),
             answer: order.answer.as_ref().map(EventRecord::from),
             outbox: order.outbox.iter().map(EventRecord::from).collect(),
             sequence: order.sequence,
             version: order.version,
-            trace: order.traceparent.clone(),
+            span: match order.answer {
+                None => SpanRecord::of(&order.traceparent),
+                Some(_) => None,
+            },
             created_at: order.created_at.as_millisecond(),
             updated_at: order.updated_at.as_millisecond(),
             shipment: order.shipment.as_ref().map(ShipmentRecord::from),
@@ -288,6 +300,12 @@ impl TryFrom<OrderRecord> for Order {
             acceptance: record.acceptance,
             answer_by: record.answer_by,
         };
+        let answer = record.answer.map(|event| event.into_event(currency)).transpose()?;
+        let answered_in = answer.as_ref().map(|answer| answer.traceparent.clone());
+        let traceparent = answered_in
+            .or_else(|| record.span.map(SpanRecord::traceparent))
+            .unwrap_or_default();
+        let own = trace_of(&traceparent);
         Ok(Self {
             id: record.id,
             customer: record.customer_id,
@@ -303,9 +321,9 @@ impl TryFrom<OrderRecord> for Order {
             timeline: record
                 .timeline
                 .into_iter()
-                .map(Change::try_from)
+                .map(|change| change.into_change(own))
                 .collect::<Result<_, _>>()?,
-            answer: record.answer.map(|event| event.into_event(currency)).transpose()?,
+            answer,
             outbox: record
                 .outbox
                 .into_iter()
@@ -313,7 +331,7 @@ impl TryFrom<OrderRecord> for Order {
                 .collect::<Result<_, _>>()?,
             sequence: record.sequence,
             version: record.version,
-            traceparent: record.trace,
+            traceparent,
             created_at: time(record.created_at)?,
             updated_at: time(record.updated_at)?,
             shipment: record.shipment.map(Shipment::from),
@@ -349,30 +367,32 @@ impl LineRecord {
     }
 }
 
-impl From<&Change> for ChangeRecord {
-    fn from(change: &Change) -> Self {
+impl ChangeRecord {
+    /// The order's own trace is left away, which is that of most of its changes.
+    fn of(change: &Change, own: &str) -> Self {
+        let foreign = Some(&change.trace_id).filter(|trace| *trace != own);
         Self {
             status: change.status,
             at: change.at.as_millisecond(),
             by: change.actor,
             why: change.reason.clone(),
             n: change.attempt,
-            trace: change.trace_id.clone(),
+            trace: foreign.cloned().unwrap_or_default(),
         }
     }
-}
 
-impl TryFrom<ChangeRecord> for Change {
-    type Error = StoreError;
-
-    fn try_from(record: ChangeRecord) -> Result<Self, StoreError> {
-        Ok(Self {
-            status: record.status,
-            at: time(record.at)?,
-            actor: record.by,
-            reason: record.why,
-            attempt: record.n,
-            trace_id: record.trace,
+    fn into_change(self, own: &str) -> Result<Change, StoreError> {
+        Ok(Change {
+            status: self.status,
+            at: time(self.at)?,
+            actor: self.by,
+            reason: self.why,
+            attempt: self.n,
+            trace_id: if self.trace.is_empty() {
+                own.to_owned()
+            } else {
+                self.trace
+            },
         })
     }
 }
