@@ -263,7 +263,7 @@ async fn nothing_a_client_says_about_money_is_believed() {
     ];
     assert_eq!(wrong, HashSet::from(expected));
     assert!(
-        !problem.to_string().contains("4242"),
+        !problem.to_string().replace(' ', "").contains("42424242"),
         "a card number must not come back: {problem}"
     );
     let problem = shop

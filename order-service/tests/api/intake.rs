@@ -162,10 +162,8 @@ async fn whatever_names_an_order_becomes_one_if_only_a_failed_one() {
         let order = service.read(&customer("ada"), id).await;
         assert_eq!(order["failure"]["reason"], "invalid");
         assert!(shop.paid(id).is_empty());
-        assert!(
-            !shop.item(id).await.unwrap().to_string().contains("4242"),
-            "a card number was stored"
-        );
+        let stored = shop.item(id).await.unwrap().to_string().replace(' ', "");
+        assert!(!stored.contains("42424242"), "a card number was stored");
     }
     assert_eq!(
         shop.products.stock(tea),

@@ -86,7 +86,7 @@ async fn only_its_own_customer_names_a_token_and_no_card_number() {
     assert_eq!(number.status(), 400);
     let problem: Value = number.json().await.unwrap();
     assert_eq!(problem["errors"][0]["code"], "card_number_refused");
-    assert!(!problem.to_string().contains("4242"));
+    assert!(!problem.to_string().replace(' ', "").contains("42424242"));
     let seen = service.read(&merchant(), &id).await;
     assert_eq!(seen["actions"], json!(["cancel"]), "paying is the customer's");
 }
