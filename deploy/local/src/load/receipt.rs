@@ -1,7 +1,6 @@
 //! What customers were told of their orders, and whether the shop's own list agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::time::Duration;
 
 use serde_json::Value;
