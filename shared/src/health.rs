@@ -35,7 +35,10 @@ struct Checked {
 }
 
 /// What is asked again and again by those who watch over the service.
-pub(crate) const PROBES: [&str; 2] = ["/livez", "/readyz"];
+pub(crate) const PROBES: [&str; 2] = [LIVEZ, READYZ];
+
+const LIVEZ: &str = "/livez";
+const READYZ: &str = "/readyz";
 
 const FRESH: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -99,8 +102,8 @@ struct NotReady(String);
 /// Registers both routes; the service's [`Readiness`] is to be in its app data.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .route(PROBES[0], web::get().to(livez))
-        .route(PROBES[1], web::get().to(readyz));
+        .route(LIVEZ, web::get().to(livez))
+        .route(READYZ, web::get().to(readyz));
 }
 
 async fn livez() -> HttpResponse {
