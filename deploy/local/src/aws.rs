@@ -1,10 +1,19 @@
 //! Clients for the stand-ins, with addresses and credentials said outright: nothing of the AWS configuration that the
 //! person at the machine may have is read, so that no test ever reaches a real account by accident.
 
+mod call;
+mod cloudformation;
+mod cognito;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+pub use self::call::CallError;
+pub use self::cloudformation::CloudFormation;
+pub(crate) use self::cloudformation::{StackDescription, StackRequest};
+pub use self::cognito::{Cognito, Tokens};
 
 /// Where the stand-ins say they are.
 pub const REGION: &str = "us-east-1";

@@ -158,7 +158,7 @@ impl Chaos {
         .await?;
         let tally = Arc::new(Tally::new(options.patience));
         let desk = Desk {
-            cognito: system.deployment()?.cognito(),
+            cognito: system.deployment()?.cognito()?,
             client_id: system.deployment()?.setting("SHOP_CLIENT_ID")?.to_owned(),
             counted: Arc::default(),
             http: loopback::http()?,

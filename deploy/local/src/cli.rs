@@ -25,6 +25,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use self::dead_letters::Wanted;
+use crate::aws::Cognito;
 use crate::console::{print, say};
 use crate::instance::{Folder, UserPool};
 use crate::loopback::LOOK_EVERY;
@@ -294,9 +295,9 @@ async fn token(folder: &Folder, user: &str) -> anyhow::Result<String> {
 }
 
 /// Where the users of what runs here are.
-fn user_pool(folder: &Folder) -> anyhow::Result<(aws_sdk_cognitoidentityprovider::Client, UserPool)> {
+fn user_pool(folder: &Folder) -> anyhow::Result<(Cognito, UserPool)> {
     let instance = folder.running()?;
-    let cognito = aws_sdk_cognitoidentityprovider::Client::new(&aws::config(instance.url(Part::Ministack)?));
+    let cognito = Cognito::new(&aws::config(instance.url(Part::Ministack)?))?;
     let pool = instance
         .user_pool
         .context("the user pool is not there yet: wait for `up`")?;

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use url::Url;
 
+use crate::aws::{CloudFormation, Cognito};
 use crate::console::{print, say};
 use crate::deployment::Deployment;
 use crate::doors::Door;
@@ -211,9 +212,9 @@ impl Place {
             stacks: Stack::ALL.to_vec(),
         };
         let deployment = Deployment::of(&plan, &self.ministack).await?;
-        users::make(&deployment.cognito(), deployment.setting("USER_POOL_ID")?).await?;
+        users::make(&deployment.cognito()?, deployment.setting("USER_POOL_ID")?).await?;
         let topic = deployment.setting("NOTIFICATION_TOPIC_ARN")?;
-        let cloudformation = aws_sdk_cloudformation::Client::new(&deployment.sdk_config().await);
+        let cloudformation = CloudFormation::new(&deployment.sdk_config().await)?;
         let mailbox = mail::subscribe(&cloudformation, PREFIX, topic).await?;
         let mailbox = mailbox
             .outputs
@@ -289,7 +290,7 @@ impl Place {
     }
 
     async fn token(&self, user: &str) -> anyhow::Result<String> {
-        let cognito = aws_sdk_cognitoidentityprovider::Client::new(&aws::config(&self.ministack));
+        let cognito = Cognito::new(&aws::config(&self.ministack))?;
         users::token(&cognito, &self.read("SHOP_CLIENT_ID")?, user).await
     }
 

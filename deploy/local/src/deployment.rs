@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::error::DisplayErrorContext;
 use futures_util::future::try_join_all;
 
+use crate::aws::{CloudFormation, Cognito};
 use crate::event_tap::EventTap;
 use crate::judged::{Judge, Judged};
 use crate::mail::{self, Mailbox};
@@ -37,7 +37,7 @@ impl Deployment {
     pub async fn of(plan: &Plan, tables: &str) -> anyhow::Result<Self> {
         let sdk = aws::config(&plan.endpoint);
         let elsewhere = aws::config(tables);
-        let applied = stacks::apply(&aws_sdk_cloudformation::Client::new(&sdk), plan).await?;
+        let applied = stacks::apply(&CloudFormation::new(&sdk)?, plan).await?;
         let secret = service_client_secret(&sdk, applied.get(&Stack::Platform)).await?;
         let mut made = Self {
             sdk,
@@ -108,9 +108,13 @@ impl Deployment {
         aws_sdk_sqs::Client::new(&self.sdk)
     }
 
-    /// A client for the user pool.
-    pub fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
-        aws_sdk_cognitoidentityprovider::Client::new(&self.sdk)
+    /// Returns a client for the user pool.
+    ///
+    /// # Errors
+    ///
+    /// When the HTTP client cannot be built.
+    pub fn cognito(&self) -> anyhow::Result<Cognito> {
+        Cognito::new(&self.sdk)
     }
 
     /// Listens to every event on the bus from now on.
@@ -142,7 +146,7 @@ impl Deployment {
     /// When the order service's stack is not there, or the queue cannot be made.
     pub async fn mailbox(&self) -> anyhow::Result<Mailbox> {
         let topic = self.setting("NOTIFICATION_TOPIC_ARN")?;
-        let client = aws_sdk_cloudformation::Client::new(&self.sdk);
+        let client = CloudFormation::new(&self.sdk)?;
         let prefix = format!("m{}", uuid::Uuid::new_v4().simple());
         let applied = mail::subscribe(&client, &prefix, topic).await?;
         let queue = applied.outputs.get("MailboxQueueUrl").context("no MailboxQueueUrl")?;
@@ -214,15 +218,8 @@ async fn service_client_secret(sdk: &SdkConfig, platform: Option<&Applied>) -> a
             .and_then(|applied| applied.outputs.get(key))
             .with_context(|| format!("the platform's stack has no {key}"))
     };
-    let answer = aws_sdk_cognitoidentityprovider::Client::new(sdk)
-        .describe_user_pool_client()
-        .user_pool_id(output("UserPoolId")?)
-        .client_id(output("ServiceClientId")?)
-        .send()
-        .await
-        .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
-    answer
-        .user_pool_client
-        .and_then(|client| client.client_secret)
-        .context("the service client has no secret")
+    let cognito = Cognito::new(sdk)?;
+    Ok(cognito
+        .client_secret(output("UserPoolId")?, output("ServiceClientId")?)
+        .await?)
 }

@@ -71,7 +71,7 @@ pub enum Users {
     /// They sign in at a local system's user pool, also again when a token gets old.
     SignIn {
         /// The pool.
-        cognito: aws_sdk_cognitoidentityprovider::Client,
+        cognito: crate::aws::Cognito,
         /// The client by which people sign in.
         client_id: String,
         /// Customers who have been made.

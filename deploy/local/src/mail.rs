@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::aws::CloudFormation;
 use crate::stacks::{self, Applied, Template};
 
 /// The log's name beside the parts'.
@@ -21,11 +22,7 @@ pub(crate) const LOG: &str = "mail";
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Subscribes a queue to the topic. It is the only template outside `deploy/aws`, since nobody deploys it.
-pub(crate) async fn subscribe(
-    client: &aws_sdk_cloudformation::Client,
-    prefix: &str,
-    topic: &str,
-) -> anyhow::Result<Applied> {
+pub(crate) async fn subscribe(client: &CloudFormation, prefix: &str, topic: &str) -> anyhow::Result<Applied> {
     let template = Template {
         file: Path::new(env!("CARGO_MANIFEST_DIR")).join("notifications.yaml"),
         name: "local-notifications",

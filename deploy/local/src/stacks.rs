@@ -8,12 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_cloudformation::types::{Capability, Parameter, Stack as Description, StackStatus, Tag};
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
+use crate::aws::{CloudFormation, StackDescription, StackRequest};
 use crate::loopback::LOOK_EVERY;
 use crate::tools;
 
@@ -65,7 +63,7 @@ pub struct Plan {
 /// # Errors
 ///
 /// When a template cannot be read or is refused; the message names the stack and the reason.
-pub async fn apply(client: &Client, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Applied>> {
+pub async fn apply(client: &CloudFormation, plan: &Plan) -> anyhow::Result<BTreeMap<Stack, Applied>> {
     let folder = tools::checkout().join("deploy/aws");
     let one = async |stack: Stack, own| {
         let template = Template {
@@ -125,7 +123,7 @@ pub fn setting(output: &str) -> String {
 
 /// Creates or updates one stack, which takes the parameter `own` beside those that all take.
 pub(crate) async fn apply_one(
-    client: &Client,
+    client: &CloudFormation,
     prefix: &str,
     template: &Template,
     own: (&'static str, String),
@@ -142,10 +140,7 @@ pub(crate) async fn apply_one(
         name: format!("{prefix}-{}", template.name),
         fingerprint: fingerprint(&body, &parameters),
         template: body,
-        parameters: parameters
-            .into_iter()
-            .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build())
-            .collect(),
+        parameters,
     };
     stack.apply().await.with_context(|| format!("stack {}", stack.name))
 }
@@ -162,90 +157,58 @@ fn fingerprint(template: &str, parameters: &[(&str, String)]) -> String {
 }
 
 struct Application<'a> {
-    client: &'a Client,
+    client: &'a CloudFormation,
     name: String,
     template: String,
-    parameters: Vec<Parameter>,
+    parameters: [(&'static str, String); 3],
     fingerprint: String,
 }
 
 impl Application<'_> {
     async fn apply(&self) -> anyhow::Result<Applied> {
-        match self.describe().await? {
-            None => self.create().await?,
+        match self.client.describe_stack(&self.name).await? {
+            None => self.client.create_stack(&self.request()).await?,
             Some(found) if self.is_current(&found) => {
                 return Ok(Applied {
-                    outputs: outputs(&found),
+                    outputs: found.outputs,
                     change: Change::None,
                 });
             }
             Some(_) => self.update().await?,
         }
         Ok(Applied {
-            outputs: outputs(&self.settled().await?),
+            outputs: self.settled().await?.outputs,
             change: Change::Made,
         })
     }
 
-    async fn describe(&self) -> anyhow::Result<Option<Description>> {
-        match self.client.describe_stacks().stack_name(&self.name).send().await {
-            Ok(found) => Ok(found.stacks.unwrap_or_default().into_iter().next()),
-            Err(error) if error.message().is_some_and(|said| said.contains("does not exist")) => Ok(None),
-            Err(error) => bail!("{}", DisplayErrorContext(error)),
+    fn request(&self) -> StackRequest<'_> {
+        StackRequest {
+            name: &self.name,
+            template: &self.template,
+            parameters: &self.parameters,
+            tag: (FINGERPRINT, &self.fingerprint),
         }
     }
 
-    fn is_current(&self, found: &Description) -> bool {
-        let settled = matches!(
-            found.stack_status(),
-            Some(StackStatus::CreateComplete | StackStatus::UpdateComplete)
-        );
-        let alike = |tag: &Tag| tag.key() == Some(FINGERPRINT) && tag.value() == Some(&self.fingerprint);
-        settled && found.tags().iter().any(alike)
-    }
-
-    async fn create(&self) -> anyhow::Result<()> {
-        let request = self
-            .client
-            .create_stack()
-            .stack_name(&self.name)
-            .template_body(&self.template)
-            .set_parameters(Some(self.parameters.clone()))
-            .capabilities(Capability::CapabilityNamedIam)
-            .tags(self.tag());
-        request
-            .send()
-            .await
-            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))?;
-        Ok(())
+    fn is_current(&self, found: &StackDescription) -> bool {
+        let settled = matches!(found.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE");
+        settled && found.tags.get(FINGERPRINT) == Some(&self.fingerprint)
     }
 
     async fn update(&self) -> anyhow::Result<()> {
-        let request = self
-            .client
-            .update_stack()
-            .stack_name(&self.name)
-            .template_body(&self.template)
-            .set_parameters(Some(self.parameters.clone()))
-            .capabilities(Capability::CapabilityNamedIam)
-            .tags(self.tag());
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.message().is_some_and(|said| said.contains("No updates")) => Ok(()),
-            Err(error) => bail!("{}", DisplayErrorContext(error)),
+        match self.client.update_stack(&self.request()).await {
+            Err(error) if !error.message().contains("No updates") => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    fn tag(&self) -> Tag {
-        Tag::builder().key(FINGERPRINT).value(&self.fingerprint).build()
-    }
-
-    async fn settled(&self) -> anyhow::Result<Description> {
+    async fn settled(&self) -> anyhow::Result<StackDescription> {
         let deadline = Instant::now() + SETTLES_WITHIN;
         loop {
-            let found = self.describe().await?.context("vanished while it was made")?;
-            let status = found.stack_status().map_or("", StackStatus::as_str);
-            match status {
+            let found = self.client.describe_stack(&self.name).await?;
+            let found = found.context("vanished while it was made")?;
+            match found.status.as_str() {
                 "CREATE_COMPLETE" | "UPDATE_COMPLETE" => return Ok(found),
                 running if running.ends_with("_IN_PROGRESS") && Instant::now() < deadline => {}
                 other => bail!("{other}: {}", self.reason(&found).await),
@@ -254,36 +217,17 @@ impl Application<'_> {
         }
     }
 
-    /// Why a stack failed: the stack's own reason names the resource at best, its events say what was wrong with it.
-    async fn reason(&self, found: &Description) -> String {
-        let events = self.client.describe_stack_events().stack_name(&self.name).send().await;
-        let events = events.ok().and_then(|answer| answer.stack_events).unwrap_or_default();
+    /// Returns why a stack failed: its own reason names the resource at best, its events say what was wrong with it.
+    async fn reason(&self, found: &StackDescription) -> String {
+        let events = self.client.describe_stack_events(&self.name).await.unwrap_or_default();
         events
-            .iter()
-            .filter(|event| {
-                event
-                    .resource_status()
-                    .is_some_and(|status| status.as_str().ends_with("_FAILED"))
-            })
-            .filter_map(|event| {
-                Some(format!(
-                    "{}: {}",
-                    event.logical_resource_id()?,
-                    event.resource_status_reason()?
-                ))
-            })
+            .into_iter()
+            .filter(|event| event.status.ends_with("_FAILED"))
+            .filter_map(|event| Some(format!("{}: {}", event.resource, event.reason?)))
             .next_back()
-            .or_else(|| found.stack_status_reason().map(str::to_owned))
+            .or_else(|| found.status_reason.clone())
             .unwrap_or_else(|| "no reason given".to_owned())
     }
-}
-
-fn outputs(found: &Description) -> BTreeMap<String, String> {
-    found
-        .outputs()
-        .iter()
-        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
-        .collect()
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl System {
     /// When there is no such user, or ministack does not run.
     pub async fn token(&self, user: &str) -> anyhow::Result<String> {
         let deployment = self.deployment()?;
-        users::token(&deployment.cognito(), deployment.setting("SHOP_CLIENT_ID")?, user).await
+        users::token(&deployment.cognito()?, deployment.setting("SHOP_CLIENT_ID")?, user).await
     }
 
     /// An access token of a further customer, who is made if need be.
@@ -167,7 +167,7 @@ impl System {
     /// When ministack does not run.
     pub async fn customer(&self, name: &str) -> anyhow::Result<String> {
         let deployment = self.deployment()?;
-        let cognito = deployment.cognito();
+        let cognito = deployment.cognito()?;
         users::make_one(
             &cognito,
             deployment.setting("USER_POOL_ID")?,

@@ -1,12 +1,10 @@
 //! The demo users, and their tokens. Nothing of this is deployed anywhere: on AWS people sign up.
 
-use anyhow::{Context, anyhow, bail};
-use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::error::DisplayErrorContext;
-use aws_sdk_cognitoidentityprovider::types::{AttributeType, AuthFlowType, MessageActionType};
+use anyhow::{Context, bail};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::aws::Cognito;
 use crate::stacks::Change;
 
 /// Everybody's: the same on each laptop, and good for nothing else.
@@ -45,13 +43,13 @@ pub const USERS: [User<'static>; 4] = [
 ];
 
 /// Makes those that are not there.
-pub(crate) async fn make(client: &Client, pool: &str) -> anyhow::Result<Change> {
+pub(crate) async fn make(client: &Cognito, pool: &str) -> anyhow::Result<Change> {
     let made = try_join_all(USERS.iter().map(|user| make_one(client, pool, user))).await?;
     Ok(made.into_iter().max().unwrap_or(Change::None))
 }
 
 /// Makes those further customers that are not there, a few at a time.
-pub(crate) async fn make_customers(client: &Client, pool: &str, names: &[String]) -> anyhow::Result<Change> {
+pub(crate) async fn make_customers(client: &Cognito, pool: &str, names: &[String]) -> anyhow::Result<Change> {
     let customers = stream::iter(names).map(|name| async move {
         let customer = User { name, group: None };
         make_one(client, pool, &customer).await
@@ -61,41 +59,20 @@ pub(crate) async fn make_customers(client: &Client, pool: &str, names: &[String]
 }
 
 /// Makes one, unless it is there.
-pub(crate) async fn make_one(client: &Client, pool: &str, user: &User<'_>) -> anyhow::Result<Change> {
-    let attribute = |name: &str, value: String| AttributeType::builder().name(name).value(value).build();
-    let created = client
-        .admin_create_user()
-        .user_pool_id(pool)
-        .username(user.name)
-        .user_attributes(attribute("email", format!("{}@example.com", user.name))?)
-        .user_attributes(attribute("email_verified", "true".to_owned())?)
-        .message_action(MessageActionType::Suppress)
-        .send()
-        .await;
-    let change = match created {
-        Ok(_) => Change::Made,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_username_exists_exception()) =>
-        {
-            Change::None
-        }
-        Err(error) => bail!("user {}: {}", user.name, DisplayErrorContext(error)),
+pub(crate) async fn make_one(client: &Cognito, pool: &str, user: &User<'_>) -> anyhow::Result<Change> {
+    let context = || format!("user {}", user.name);
+    let email = format!("{}@example.com", user.name);
+    let change = match client.create_user(pool, user.name, &email).await {
+        Ok(()) => Change::Made,
+        Err(error) if error.code() == "UsernameExistsException" => Change::None,
+        Err(error) => return Err(error).with_context(context),
     };
-    // Said again for users that are there: an earlier start may have ended between the two.
-    let password = client.admin_set_user_password().user_pool_id(pool).username(user.name);
-    let set = password.password(PASSWORD).permanent(true).send().await;
-    set.map_err(|error| anyhow!("user {}: {}", user.name, DisplayErrorContext(error)))?;
+    // Repeated for existing users: an earlier start may have ended between the two calls.
+    let password = client.set_password(pool, user.name, PASSWORD).await;
+    password.with_context(context)?;
     if let Some(group) = user.group {
-        let join = client
-            .admin_add_user_to_group()
-            .user_pool_id(pool)
-            .username(user.name)
-            .group_name(group);
-        join.send()
-            .await
-            .map_err(|error| anyhow!("user {}: {}", user.name, DisplayErrorContext(error)))?;
+        let joined = client.add_to_group(pool, user.name, group).await;
+        joined.with_context(context)?;
     }
     Ok(change)
 }
@@ -105,7 +82,7 @@ pub(crate) async fn make_one(client: &Client, pool: &str, user: &User<'_>) -> an
 /// # Errors
 ///
 /// When there is no such user, or ministack does not run.
-pub(crate) async fn token(client: &Client, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
+pub(crate) async fn token(client: &Cognito, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
     if !USERS.iter().any(|user| user.name == name) {
         let names: Vec<_> = USERS.iter().map(|user| user.name).collect();
         bail!("there is no user {name}; there are: {}", names.join(", "));
@@ -114,18 +91,7 @@ pub(crate) async fn token(client: &Client, shop_client_id: &str, name: &str) -> 
 }
 
 /// An access token, as the shop's page would get it when somebody signs in.
-pub(crate) async fn sign_in(client: &Client, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
-    let answer = client
-        .initiate_auth()
-        .auth_flow(AuthFlowType::UserPasswordAuth)
-        .client_id(shop_client_id)
-        .auth_parameters("USERNAME", name)
-        .auth_parameters("PASSWORD", PASSWORD)
-        .send()
-        .await
-        .map_err(|error| anyhow!("{name} cannot sign in: {}", DisplayErrorContext(error)))?;
-    answer
-        .authentication_result
-        .and_then(|result| result.access_token)
-        .with_context(|| format!("{name} got no token: the user pool asks for more than a password"))
+pub(crate) async fn sign_in(client: &Cognito, shop_client_id: &str, name: &str) -> anyhow::Result<String> {
+    let tokens = client.sign_in(shop_client_id, name, PASSWORD).await;
+    Ok(tokens.with_context(|| format!("{name} cannot sign in"))?.access_token)
 }

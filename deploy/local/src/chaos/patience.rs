@@ -10,6 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::aws::Cognito;
 use crate::dice::Dice;
 use crate::users;
 
@@ -22,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Session {
     name: String,
     client_id: String,
-    cognito: aws_sdk_cognitoidentityprovider::Client,
+    cognito: Cognito,
     token: Mutex<String>,
     dice: Mutex<Dice>,
     counted: Arc<Counted>,
@@ -43,7 +44,7 @@ pub(crate) struct Counted {
 /// What sessions have in common.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(crate) cognito: aws_sdk_cognitoidentityprovider::Client,
+    pub(crate) cognito: Cognito,
     pub(crate) client_id: String,
     pub(crate) counted: Arc<Counted>,
     pub(crate) http: reqwest::Client,

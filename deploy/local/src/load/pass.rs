@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_cognitoidentityprovider::Client;
 use tokio::time::Instant;
 
+use crate::aws::Cognito;
 use crate::users;
 
 /// A local token lasts for an hour.
@@ -20,7 +20,7 @@ pub(super) enum Pass {
 
 /// Somebody who signs in at a local system's user pool.
 pub(super) struct SignedIn {
-    cognito: Client,
+    cognito: Cognito,
     client_id: String,
     name: String,
     token: String,
@@ -28,7 +28,7 @@ pub(super) struct SignedIn {
 }
 
 impl SignedIn {
-    pub(super) async fn at(cognito: &Client, client_id: &str, name: &str) -> anyhow::Result<Self> {
+    pub(super) async fn at(cognito: &Cognito, client_id: &str, name: &str) -> anyhow::Result<Self> {
         Ok(Self {
             token: users::sign_in(cognito, client_id, name).await?,
             cognito: cognito.clone(),

@@ -65,7 +65,7 @@ impl Shopping {
         let deployment = system.deployment()?;
         let gateway = system.url(Part::Gateway);
         let desk = Desk {
-            cognito: deployment.cognito(),
+            cognito: deployment.cognito()?,
             client_id: deployment.setting("SHOP_CLIENT_ID")?.to_owned(),
             counted: Arc::default(),
             http: loopback::http()?,

@@ -1,13 +1,13 @@
 //! The start of a system, step by step.
 
 use anyhow::{Context, ensure};
-use aws_sdk_cloudformation::Client;
 use futures_util::future::try_join_all;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 
 use super::{Catalog, READY_WITHIN, System};
+use crate::aws::CloudFormation;
 use crate::deployment::Deployment;
 use crate::instance::UserPool;
 use crate::part::Part;
@@ -61,15 +61,15 @@ impl System {
                 missing.join(", ")
             ));
         }
-        let users = users::make(&deployment.cognito(), deployment.setting("USER_POOL_ID")?).await?;
+        let users = users::make(&deployment.cognito()?, deployment.setting("USER_POOL_ID")?).await?;
         let customers = users::make_customers(
-            &deployment.cognito(),
+            &deployment.cognito()?,
             deployment.setting("USER_POOL_ID")?,
             &self.options.customers,
         )
         .await?;
         let topic = deployment.setting("NOTIFICATION_TOPIC_ARN")?;
-        let mailbox = mail::subscribe(&Client::new(&deployment.sdk_config().await), PREFIX, topic).await?;
+        let mailbox = mail::subscribe(&CloudFormation::new(&deployment.sdk_config().await)?, PREFIX, topic).await?;
         let queue = mailbox
             .outputs
             .get("MailboxQueueUrl")

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use aws_sdk_cognitoidentityprovider::types::AuthFlowType;
 use deploy_local::instance::Folder;
 use deploy_local::{Part, System};
 use futures_util::future::join_all;
@@ -352,23 +351,13 @@ async fn other_tokens(system: &System) -> (String, String) {
     const PASSWORD: &str = "of somebody who tries";
     system.customer("signed-in").await.unwrap();
     let deployment = system.deployment().unwrap();
-    let cognito = deployment.cognito();
-    let user = cognito
-        .admin_set_user_password()
-        .user_pool_id(deployment.setting("USER_POOL_ID").unwrap());
-    user.username("signed-in")
-        .password(PASSWORD)
-        .permanent(true)
-        .send()
-        .await
-        .unwrap();
-    let sign_in = cognito.initiate_auth().auth_flow(AuthFlowType::UserPasswordAuth);
-    let sign_in = sign_in.client_id(deployment.setting("SHOP_CLIENT_ID").unwrap());
-    let named = sign_in
-        .auth_parameters("USERNAME", "signed-in")
-        .auth_parameters("PASSWORD", PASSWORD);
-    let tokens = named.send().await.unwrap().authentication_result.unwrap();
-    (tokens.id_token.unwrap(), tokens.refresh_token.unwrap())
+    let user_pool = deployment.cognito().unwrap();
+    let setting = |name| deployment.setting(name).unwrap();
+    let named = user_pool.set_password(setting("USER_POOL_ID"), "signed-in", PASSWORD);
+    named.await.unwrap();
+    let tokens = user_pool.sign_in(setting("SHOP_CLIENT_ID"), "signed-in", PASSWORD);
+    let tokens = tokens.await.unwrap();
+    (tokens.id_token, tokens.refresh_token)
 }
 
 /// A token by client credentials.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_cognitoidentityprovider::types::AuthFlowType;
 use deploy_local::{Part, System};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -80,15 +79,13 @@ async fn bad_tokens(system: &System, known: &mut Known) {
 /// It names its person and their e-mail address, and opens nothing.
 async fn id_token(system: &System) -> String {
     let deployment = system.deployment().unwrap();
-    let request = deployment
-        .cognito()
-        .initiate_auth()
-        .auth_flow(AuthFlowType::UserPasswordAuth)
-        .client_id(deployment.setting("SHOP_CLIENT_ID").unwrap())
-        .auth_parameters("USERNAME", CUSTOMERS[0])
-        .auth_parameters("PASSWORD", "local demo password");
-    let answer = request.send().await.unwrap();
-    answer.authentication_result.unwrap().id_token.unwrap()
+    let client_id = deployment.setting("SHOP_CLIENT_ID").unwrap();
+    let user_pool = deployment.cognito().unwrap();
+    let tokens = user_pool
+        .sign_in(client_id, CUSTOMERS[0], "local demo password")
+        .await
+        .unwrap();
+    tokens.id_token
 }
 
 /// With everything in them that people send by mistake.
