@@ -13,8 +13,8 @@ use crate::tools;
 /// How well, and for how long, the services are optimised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Quick to build, and quick enough to try things out.
-    Local,
+    /// Quick to build, and shared with the tests.
+    Dev,
     /// As they are shipped.
     Release,
 }
@@ -22,7 +22,7 @@ pub enum Profile {
 impl Profile {
     const fn name(self) -> &'static str {
         match self {
-            Self::Local => "local",
+            Self::Dev => "dev",
             Self::Release => "release",
         }
     }
@@ -46,7 +46,7 @@ pub async fn services(profile: Profile) -> anyhow::Result<PathBuf> {
     for service in Part::SERVICES {
         command.args(["--package", service.name()]);
     }
-    if profile == Profile::Local {
+    if profile == Profile::Dev {
         // This package has been built so already. Named together with the services, all get the same features of what
         // they share, and nothing is compiled twice.
         command.args(["--package", env!("CARGO_PKG_NAME")]);
@@ -71,5 +71,9 @@ pub async fn services(profile: Profile) -> anyhow::Result<PathBuf> {
 fn beside_this(profile: Profile) -> anyhow::Result<PathBuf> {
     let own = env::current_exe()?;
     let target = own.ancestors().nth(2).context("not started from a target folder")?;
-    Ok(target.join(profile.name()))
+    Ok(target.join(match profile {
+        // The one profile whose folder has another name.
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    }))
 }

@@ -91,7 +91,7 @@ pub(super) async fn binaries(built: Option<&Path>, release: bool) -> anyhow::Res
     if let Some(folder) = built {
         return Ok(std::path::absolute(folder)?);
     }
-    let profile = if release { Profile::Release } else { Profile::Local };
+    let profile = if release { Profile::Release } else { Profile::Dev };
     say("building the services");
     let began = Instant::now();
     let folder = compile::services(profile).await?;
