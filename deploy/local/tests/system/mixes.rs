@@ -1,4 +1,4 @@
-//! `cargo local mixes`: a mix that breaks is named, with what broke. Releases that go together are `.ci/mixes`.
+//! `cargo local mixes`: a mix that breaks is named, with what broke. Releases that go together are `.ci/release_compat`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
