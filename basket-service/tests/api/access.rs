@@ -78,7 +78,7 @@ async fn a_customers_basket_is_there_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn anothers_basket_cannot_be_told_from_a_missing_one() {
+async fn basket_of_another_customer_answers_like_a_missing_one() {
     let shop = Shop::open().await;
     let tea = shop.catalog.sells(100);
     shop.add(ADA, "me", tea, 1).await.expect(200);
@@ -129,7 +129,7 @@ async fn anothers_basket_cannot_be_told_from_a_missing_one() {
 }
 
 #[tokio::test]
-async fn a_checkout_of_anothers_basket_is_not_found_either() {
+async fn checkout_of_another_customers_basket_is_not_found() {
     let shop = Shop::open().await;
     let keyed = |request: reqwest_middleware::RequestBuilder| request.header("idempotency-key", "k");
     for basket in ["ada", "nobody"] {
