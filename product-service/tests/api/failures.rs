@@ -76,7 +76,7 @@ async fn an_adjustment_whose_answer_is_lost_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_count_whose_answer_is_lost_is_not_taken_for_anothers() {
+async fn count_with_lost_response_is_applied_once() {
     let (loss, faults) = Loss::of("UpdateItem");
     let shop = Shop::open_with(faults, &[]).await;
     let path = format!("/v1/products/{}", shop.product("TEA-1", 5).await);
