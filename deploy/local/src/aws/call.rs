@@ -20,25 +20,25 @@ const ATTEMPTS: u32 = 3;
 /// Doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A failed call.
+/// Failure of one API call.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The service refused it.
     #[error("{action} refused: {code}: {message}")]
     Refused {
-        /// The API's action.
+        /// API action that was called.
         action: &'static str,
         /// The error's code, as AWS documents it for the action.
         code: String,
-        /// The service's explanation.
+        /// Explanation that the service sent.
         message: String,
     },
-    /// No usable answer.
+    /// No usable answer arrived.
     #[error("{action} failed")]
     Failed {
-        /// The API's action.
+        /// API action that was called.
         action: &'static str,
-        /// The reason.
+        /// Reason of the failure.
         #[source]
         source: anyhow::Error,
     },

@@ -28,7 +28,7 @@ pub(crate) struct StackRequest<'a> {
 /// A stack as DescribeStacks shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StackDescription {
-    /// Such as `CREATE_COMPLETE`.
+    /// Status of the stack, such as `CREATE_COMPLETE`.
     pub(crate) status: String,
     pub(crate) status_reason: Option<String>,
     pub(crate) outputs: BTreeMap<String, String>,

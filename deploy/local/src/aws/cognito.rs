@@ -22,7 +22,7 @@ pub struct Tokens {
     pub access_token: String,
     /// Good for the client alone; the services refuse it.
     pub id_token: String,
-    /// Gets new tokens.
+    /// Renews the other two.
     pub refresh_token: String,
 }
 
