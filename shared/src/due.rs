@@ -3,13 +3,14 @@
 //!
 //! What is due, how it is leased and what is then done belongs to the service.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
 use rand::seq::SliceRandom;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::chain;
@@ -33,6 +34,27 @@ pub enum Swept {
     FullBatch,
 }
 
+/// Pause between two rounds of a sweeper.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    length: Duration,
+    wake: Arc<Notify>,
+}
+
+impl Pause {
+    /// One that ends after `length`, or when `wake` is notified.
+    #[must_use]
+    pub fn new(length: Duration, wake: Arc<Notify>) -> Self {
+        Self { length, wake }
+    }
+}
+
+impl From<Duration> for Pause {
+    fn from(length: Duration) -> Self {
+        Self::new(length, Arc::default())
+    }
+}
+
 /// What does not grow any more is a sweeper that hangs; nobody else would hear of that.
 static ROUNDS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("shared")
@@ -46,11 +68,16 @@ static ROUNDS: LazyLock<Counter<u64>> = LazyLock::new(|| {
 /// pause: whatever it left is still due.
 ///
 /// Where this dies at any point, nothing is lost: an item is due until a write says otherwise.
-pub async fn sweep<F, E>(name: &'static str, pause: Duration, stop: CancellationToken, mut shard: impl FnMut(u8) -> F)
-where
+pub async fn sweep<F, E>(
+    name: &'static str,
+    pause: impl Into<Pause>,
+    stop: CancellationToken,
+    mut shard: impl FnMut(u8) -> F,
+) where
     F: Future<Output = Result<Swept, E>>,
     E: std::error::Error + 'static,
 {
+    let pause = pause.into();
     let mut shards: Vec<u8> = (0..SHARDS).collect();
     loop {
         // In random order, so that the sweepers of several replicas don't run after each other.
@@ -77,9 +104,10 @@ where
         }
         ROUNDS.add(1, &[KeyValue::new("outcome", outcome)]);
         let jitter = Duration::from_millis(rand::random_range(0..=50));
-        let pause = if more { Duration::ZERO } else { pause + jitter };
+        let length = if more { Duration::ZERO } else { pause.length + jitter };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(length) => {}
+            () = pause.wake.notified() => {}
             () = stop.cancelled() => return,
         }
     }

@@ -2,6 +2,7 @@
 //! forged, expired and foreign tokens can be sent too (the whole-system tests use a real pool), files
 //! held against the code, processes that can be killed, and faults between them and everything else.
 
+pub mod activity;
 pub mod cards;
 pub mod conformance;
 pub mod cuts;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use self::mutation::Mutation;
+use super::activity::Activity;
 use crate::outgoing::Outgoing;
 
 mod aws;
@@ -46,6 +47,7 @@ struct State {
     workflow: Vec<Step>,
     /// Whether calls are the workflow's.
     numbering: bool,
+    activity: Option<Activity>,
 }
 
 struct Rule {
@@ -172,6 +174,11 @@ impl Faults {
         self.state().mutations.push(mutation);
     }
 
+    /// Notifies `activity` of each call that took effect.
+    pub fn report_to(&self, activity: &Activity) {
+        self.state().activity = Some(activity.clone());
+    }
+
     /// Of another process of the same making: what is taken away from this one is from that one too,
     /// and nothing else goes wrong.
     #[must_use]
@@ -180,6 +187,7 @@ impl Faults {
         for mutation in self.mutations() {
             successor.mutate(mutation);
         }
+        successor.state().activity = self.state().activity.clone();
         successor
     }
 
@@ -298,6 +306,12 @@ impl Faults {
     fn answered(&self, name: &str, answer: &Answer) -> bool {
         let mut state = self.state();
         *state.answers.entry(name.to_owned()).or_default() += 1;
+        if !POLLS.contains(&name)
+            && !only_reads(name)
+            && let Some(activity) = &state.activity
+        {
+            activity.notify();
+        }
         if let Some(consumed) = &answer.consumed {
             state.charges.push((name.to_owned(), charge(consumed)));
         }
@@ -344,16 +358,18 @@ impl Step {
     /// only reads can come late without anybody's noticing.
     #[must_use]
     pub fn cuts(&self) -> &'static [Cut] {
-        let only_reads =
-            ["GetItem", "BatchGetItem", "Scan"].contains(&self.call.as_str()) || self.call.starts_with("GET ");
         if POLLS.contains(&self.call.as_str()) {
             &[Cut::After]
-        } else if only_reads {
+        } else if only_reads(&self.call) {
             &[Cut::Before, Cut::After]
         } else {
             &[Cut::Before, Cut::After, Cut::Late]
         }
     }
+}
+
+fn only_reads(call: &str) -> bool {
+    ["GetItem", "BatchGetItem", "Scan"].contains(&call) || call.starts_with("GET ")
 }
 
 impl fmt::Display for Step {
