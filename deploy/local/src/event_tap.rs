@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName};
 use shared::contract::Published as Event;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -162,14 +162,29 @@ impl EventTap {
             let body = message.body().context("a message without a body")?;
             seen.events
                 .push(serde_json::from_str(body).with_context(|| format!("not an event: {body}"))?);
-            let receipt = message.receipt_handle().context("a message without a receipt")?;
-            let request = self.sqs.delete_message().queue_url(&self.queue).receipt_handle(receipt);
-            request
-                .send()
-                .await
-                .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
         }
+        self.delete(&messages).await?;
         Ok(messages.len())
+    }
+
+    async fn delete(&self, messages: &[Message]) -> anyhow::Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let mut request = self.sqs.delete_message_batch().queue_url(&self.queue);
+        for (number, message) in messages.iter().enumerate() {
+            let receipt = message.receipt_handle().context("a message without a receipt")?;
+            let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string());
+            request = request.entries(entry.receipt_handle(receipt).build()?);
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| anyhow!("{}", DisplayErrorContext(error)))?;
+        if let Some(failed) = answer.failed().first() {
+            bail!("a message was not deleted: {}", failed.code());
+        }
+        Ok(())
     }
 }
 
