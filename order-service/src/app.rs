@@ -8,6 +8,7 @@ use anyhow::Context;
 use shared::aws::Aws;
 use shared::cursor::CursorKeys;
 use shared::dead_letters::DeadLetters;
+use shared::due::Pause;
 use shared::health::Readiness;
 use shared::outbox::Publisher;
 use shared::outgoing::Outgoing;
@@ -15,6 +16,7 @@ use shared::queue::Queue;
 use shared::run::{self, Tasks};
 use shared::server::{Routes, Server};
 use shared::service_token::ServiceToken;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -39,6 +41,7 @@ pub struct Application {
     intake: Intake,
     queue: Queue,
     sweep_every: Duration,
+    sweep_signal: Arc<Notify>,
     drain: Duration,
     stop: CancellationToken,
 }
@@ -113,9 +116,19 @@ impl Application {
             intake,
             queue,
             sweep_every: Duration::from_millis(settings.saga.sweep_ms),
+            sweep_signal: Arc::default(),
             drain: Duration::from_secs(settings.common.shutdown_s),
             stop,
         })
+    }
+
+    /// Has the sweeper start its next round when `signal` is notified, beside its own interval.
+    #[must_use]
+    pub fn sweep_on(self, signal: Arc<Notify>) -> Self {
+        Self {
+            sweep_signal: signal,
+            ..self
+        }
     }
 
     /// Where it listens.
@@ -160,7 +173,8 @@ impl Application {
             }
         });
         tasks.spawn("sweeper", async move {
-            sweeper::run(self.fulfilment, self.sweep_every, stop).await;
+            let pause = Pause::new(self.sweep_every, self.sweep_signal);
+            sweeper::run(self.fulfilment, pause, stop).await;
             Ok(())
         });
         tasks.run_until_stopped(drain + run::MARGIN).await

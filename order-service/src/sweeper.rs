@@ -1,9 +1,8 @@
 //! Goes on with every order that is due: what a fast path left, a deadline, an event not published.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use shared::due::{Swept, sweep};
+use shared::due::{Pause, Swept, sweep};
 use tokio_util::sync::CancellationToken;
 
 use crate::fulfil::{Fulfilment, now};
@@ -13,7 +12,7 @@ use crate::store::StoreError;
 const BATCH: u8 = 25;
 
 /// Sweeps until `stop`. Where this dies, what it had taken is due again when its lease ends.
-pub(crate) async fn run(fulfilment: Arc<Fulfilment>, pause: Duration, stop: CancellationToken) {
+pub(crate) async fn run(fulfilment: Arc<Fulfilment>, pause: Pause, stop: CancellationToken) {
     sweep("orders", pause, stop, move |shard| {
         let fulfilment = Arc::clone(&fulfilment);
         async move { one_shard(&fulfilment, shard).await }

@@ -6,7 +6,7 @@ mod service;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use deploy_local::payment_sandbox::{Options, PaymentSandbox};
@@ -17,6 +17,7 @@ use order_service::config::Settings;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use shared::aws::Aws;
+use shared::testing::activity::{Activity, Pending};
 use shared::testing::faults::Faults;
 use shared::testing::process::{Listening, Process};
 use shared::testing::{Issuer, conformance};
@@ -34,6 +35,8 @@ pub(crate) struct Shop {
     pub(crate) products: Products,
     pub(crate) payments: PaymentSandbox,
     pub(crate) tap: EventTap,
+    /// Of all services here.
+    pub(crate) activity: Activity,
     http: Client,
 }
 
@@ -51,6 +54,7 @@ impl Shop {
             products: Products::start(),
             payments: PaymentSandbox::start(payments).unwrap(),
             tap,
+            activity: Activity::default(),
             http: client(),
         }
     }
@@ -69,13 +73,13 @@ impl Shop {
 
     pub(crate) fn start_behind(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
         let process = Process::start_blocking(self.service(&faults, own));
-        Service::of(process, faults, self.http.clone())
+        Service::of(process, faults, self)
     }
 
     /// The same, while other shops of the same test go on.
     pub(crate) async fn start_beside(&self, faults: Faults, own: &[(&str, &str)]) -> Service {
         let process = Process::start(self.service(&faults, own)).await;
-        Service::of(process, faults, self.http.clone())
+        Service::of(process, faults, self)
     }
 
     fn service(
@@ -89,10 +93,11 @@ impl Shop {
             stated["AWS_ENDPOINT_URL_DYNAMODB"].clone(),
             stated["AWS_ENDPOINT_URL"].clone(),
         );
-        let outgoing = faults.outgoing();
+        faults.report_to(&self.activity);
+        let (outgoing, sweep_signal) = (faults.outgoing(), self.activity.sweep_signal());
         async move {
             let aws = Aws::at(&settings.common.aws, &outgoing, &tables, &others).await;
-            let application = Application::with(settings, &outgoing, &aws)?;
+            let application = Application::with(settings, &outgoing, &aws)?.sweep_on(sweep_signal);
             Ok(Listening {
                 port: application.port(),
                 stop: application.stopper(),
@@ -173,20 +178,21 @@ impl Shop {
         checkout
     }
 
-    /// Publishes a checkout again until there is its order, as the basket service does. What a dead
-    /// process had received, or asked for, comes again only when its visibility ends.
+    /// Publishes a checkout again until its order exists, as the basket service does. A message that a dead
+    /// process had received, or requested, is received again only when its visibility ends.
     pub(crate) async fn publish_until_taken(&self, checkout: &Value) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            self.publish(checkout).await;
-            let next = Instant::now() + Duration::from_secs(3);
-            while Instant::now() < next {
-                if self.item(&checkout["order_id"]).await.is_some() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        let order = &checkout["order_id"];
+        let publish_again = async {
+            let mut pause = Duration::from_millis(400);
+            loop {
+                self.publish(checkout).await;
+                tokio::time::sleep(pause).await;
+                pause *= 2;
             }
-            assert!(Instant::now() < deadline, "nobody takes {checkout:#}");
+        };
+        tokio::select! {
+            _order = self.item_when(order, "order of the checkout", |_| true) => {}
+            () = publish_again => unreachable!("it does not end"),
         }
     }
 
@@ -255,22 +261,22 @@ impl Shop {
         Some(serde_dynamo::from_item(item).unwrap())
     }
 
+    /// Waits until an order's item is there and `holds`; `what` names that.
+    pub(crate) async fn item_when(&self, order: &Value, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let check = async || match self.item(order).await {
+            Some(item) if holds(&item) => Ok(item),
+            Some(item) => Err(Pending::from_item(&item)),
+            None => Err(Pending::new("no item")),
+        };
+        self.activity
+            .wait_for(&format!("{what} (order {order})"), SOON, check)
+            .await
+    }
+
     /// Waits until nothing is left to do about an order.
     pub(crate) async fn settled(&self, order: &Value) -> Value {
-        let deadline = Instant::now() + SOON;
-        loop {
-            if let Some(item) = self.item(order).await
-                && item.get("due_at").is_none()
-            {
-                return item;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "order {order} is not settled: {:#}",
-                self.item(order).await.unwrap_or_default()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.item_when(order, "end of all work", |item| item.get("due_at").is_none())
+            .await
     }
 
     /// The same, and its message is gone too.
@@ -290,8 +296,7 @@ impl Shop {
     }
 
     async fn queue_holds(&self, queue: &str, count: usize) {
-        let deadline = Instant::now() + SOON;
-        loop {
+        let check = async || {
             let request = self.deployment.sqs().get_queue_attributes();
             let answer = request
                 .queue_url(self.deployment.setting(queue).unwrap())
@@ -306,25 +311,17 @@ impl Shop {
             .iter()
             .map(|name| answer.attributes().unwrap()[name].parse::<usize>().unwrap())
             .sum();
-            if held == count {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{queue} holds {held}, not {count}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            if held == count { Ok(()) } else { Err(Pending::new(held)) }
+        };
+        self.activity
+            .wait_for(&format!("count of {count} in {queue}"), SOON, check)
+            .await;
     }
 
     /// Waits until an order has been tried that often in vain.
     pub(crate) async fn tried(&self, order: &Value, times: u64) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let item = self.item(order).await.unwrap_or_default();
-            if item["attempts"].as_u64().unwrap_or_default() >= times {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{item:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let tried = |item: &Value| item["attempts"].as_u64().unwrap_or_default() >= times;
+        self.item_when(order, &format!("{times} attempts"), tried).await;
     }
 
     /// Posts a form, as a customer's browser does.

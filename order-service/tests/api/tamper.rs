@@ -2,28 +2,21 @@
 //! made, taken and given back at the provider.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::Value;
 
-use crate::harness::{SOON, Shop};
+use crate::harness::Shop;
 
 impl Shop {
     /// Waits until nothing of an order is to be published or done before some deadline.
     pub(crate) async fn at_rest(&self, order: &Value) -> Value {
-        let deadline = Instant::now() + SOON;
-        loop {
-            if let Some(item) = self.item(order).await {
-                let decided = item.get("due_at").is_none();
-                let waits = item["status"] == "awaiting_acceptance" || item["payment"]["state"] == "action";
-                if decided || (waits && item["phase"] == "placed" && item.get("outbox").is_none()) {
-                    return item;
-                }
-            }
-            assert!(Instant::now() < deadline, "order {order} does not come to rest");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let rests = |item: &Value| {
+            let decided = item.get("due_at").is_none();
+            let waits = item["status"] == "awaiting_acceptance" || item["payment"]["state"] == "action";
+            decided || (waits && item["phase"] == "placed" && item.get("outbox").is_none())
+        };
+        self.item_when(order, "rest", rests).await
     }
 
     /// Changes an order's item in the table.

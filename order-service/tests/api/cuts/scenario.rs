@@ -2,10 +2,11 @@
 //! what counts of its end.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::ids::{CustomerId, OrderId};
+use shared::testing::activity::{Activity, Pending};
 use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
@@ -100,6 +101,8 @@ pub(super) struct End {
 
 /// Short goes of the process that dies, so that what it leaves is due soon.
 const QUICK: [(&str, &str); 1] = [("FAST_PATH_MS", "1500")];
+/// Sweeps at the start of a process, and when the test sees that the order is due.
+const ON_DEMAND: [(&str, &str); 1] = [("SWEEP_MS", "60000")];
 const PRICE: i64 = 500;
 const IN_STOCK: i64 = 10;
 
@@ -130,9 +133,9 @@ impl Scenario {
             shop,
             product,
         };
-        let settings = [&QUICK, self.settings].concat();
-        let first = run.shop.start_beside(faults.clone(), &settings).await;
-        let settings = self.settings;
+        let settings = &[&ON_DEMAND, self.settings].concat();
+        let quick = [&QUICK, settings.as_slice()].concat();
+        let first = run.shop.start_beside(faults.clone(), &quick).await;
         run.prepare(&first).await;
         let beside = match self.others {
             Others::Later => None,
@@ -167,15 +170,20 @@ const KEY: &str = "a-key";
 const BUSY: &[u16] = &[408, 503];
 
 /// The first answer that is something else.
-async fn until_not(again: &[u16], request: impl AsyncFn() -> reqwest::Response) -> reqwest::Response {
-    let deadline = Instant::now() + SOON;
-    loop {
+async fn until_not(
+    again: &[u16],
+    activity: &Activity,
+    request: impl AsyncFn() -> reqwest::Response,
+) -> reqwest::Response {
+    let check = async || {
         let answer = request().await;
-        if !again.contains(&answer.status().as_u16()) || Instant::now() > deadline {
-            return answer;
+        if again.contains(&answer.status().as_u16()) {
+            Err(Pending::new(answer))
+        } else {
+            Ok(answer)
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
+    activity.wait_for("answer that is final", SOON, check).await
 }
 
 struct Run {
@@ -215,18 +223,13 @@ impl Run {
 
     /// Waits until the order's status or payment is that, and all of it is told.
     async fn comes_to(&self, wanted: &str) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let item = self.shop.item(self.id()).await.unwrap_or_default();
+        let rests = |item: &Value| {
             let there = item["status"] == wanted || item["payment"]["state"] == wanted;
             let at_rest =
                 item["phase"] == "settled" || ["placed", "awaiting_acceptance"].iter().any(|p| item["phase"] == *p);
-            if there && at_rest && item.get("outbox").is_none() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not {wanted}: {item:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            there && at_rest && item.get("outbox").is_none()
+        };
+        self.shop.item_when(self.id(), wanted, rests).await;
     }
 
     /// Begins the workflow, and where the process dies has another one go on. Comes back with who is
@@ -289,22 +292,18 @@ impl Run {
 
     /// Waits until nothing is left to do, and what the provider has to tell is known.
     async fn done(&self) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let item = self.shop.settled(self.id()).await;
+        let done = |item: &Value| {
             let disputed = item["payment"].get("disputes").is_some();
-            if disputed || !matches!(self.scenario.begins, Begins::Told) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "nobody heard of the dispute: {item:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            item.get("due_at").is_none() && (disputed || !matches!(self.scenario.begins, Begins::Told))
+        };
+        self.shop.item_when(self.id(), "end of all work", done).await;
     }
 
     async fn order(&self, service: &Service) {
         let items = json!([{"product_id": self.product, "quantity": self.scenario.quantity}]);
         let body = json!({"customer_id": "me", "items": items, "payment_token": self.scenario.token});
-        let answer = until_not(BUSY, async || service.try_order(&customer("ada"), KEY, &body).await).await;
+        let request = async || service.try_order(&customer("ada"), KEY, &body).await;
+        let answer = until_not(BUSY, &self.shop.activity, request).await;
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 201, "{text}");
         let order: Value = serde_json::from_str(&text).unwrap();
@@ -349,13 +348,13 @@ impl Run {
                 None => request,
             }
         };
-        let answer = match ask {
+        let again = match ask {
             // The first try may be with the provider still.
-            Ask::Refund => until_not(&[408, 409, 503], async || request().send().await.unwrap()).await,
-            Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => {
-                until_not(BUSY, async || request().send().await.unwrap()).await
-            }
+            Ask::Refund => &[408, 409, 503],
+            Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => BUSY,
         };
+        let send = async || request().send().await.unwrap();
+        let answer = until_not(again, &self.shop.activity, send).await;
         let status = answer.status();
         assert!(
             status.is_success(),
@@ -369,17 +368,11 @@ impl Run {
         if !matches!(self.scenario.meanwhile, Meanwhile::Authenticated) {
             return;
         }
-        let deadline = Instant::now() + SOON;
-        loop {
-            let item = self.shop.item(self.id()).await.unwrap_or_default();
-            if let Some(url) = item["payment"]["action"]["url"].as_str() {
-                let answer = self.shop.browse(url, "outcome=complete").await;
-                assert!(answer.status().is_success() || answer.status().is_redirection());
-                return;
-            }
-            assert!(Instant::now() < deadline, "the customer is never asked: {item:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let asked = |item: &Value| item["payment"]["action"]["url"].is_string();
+        let item = self.shop.item_when(self.id(), "request to the customer", asked).await;
+        let url = item["payment"]["action"]["url"].as_str().unwrap();
+        let answer = self.shop.browse(url, "outcome=complete").await;
+        assert!(answer.status().is_success() || answer.status().is_redirection());
     }
 
     async fn end(&self, item: &Value) -> End {

@@ -1,9 +1,8 @@
 //! An order service of a test, and what is asked of it over HTTP.
 
-use std::time::{Duration, Instant};
-
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
+use shared::testing::activity::{Activity, Pending};
 use shared::testing::faults::Faults;
 use shared::testing::process::Process;
 use uuid::Uuid;
@@ -15,16 +14,18 @@ pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) faults: Faults,
     process: Process,
+    activity: Activity,
     http: Client,
 }
 
 impl Service {
-    pub(super) fn of(process: Process, faults: Faults, http: Client) -> Self {
+    pub(super) fn of(process: Process, faults: Faults, shop: &Shop) -> Self {
         Self {
             url: process.url(),
             faults,
             process,
-            http,
+            activity: shop.activity.clone(),
+            http: shop.http().clone(),
         }
     }
 
@@ -67,16 +68,16 @@ impl Service {
     /// The order as soon as it is there and looks like that.
     pub(crate) async fn shows(&self, token: &str, order: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/v1/orders/{}", order.as_str().unwrap());
-        let deadline = Instant::now() + SOON;
-        loop {
+        let check = async || {
             let answer = self.get(&path, token).send().await.unwrap();
             let shown: Value = answer.json().await.unwrap();
             if wanted(&shown) {
-                return shown;
+                Ok(shown)
+            } else {
+                Err(Pending::new(shown))
             }
-            assert!(Instant::now() < deadline, "{shown:#}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        };
+        self.activity.wait_for("such an order", SOON, check).await
     }
 
     /// The order once nothing is left to do about it.
