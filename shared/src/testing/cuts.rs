@@ -3,6 +3,8 @@
 //!
 //! What a run is, how another process goes on, and what its end is, the test says.
 
+mod sample;
+
 use std::fmt::Debug;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::{JoinSet, LocalSet, spawn_local};
 
+use self::sample::Sample;
 use super::faults::{Cut, Faults, Mutation, Step};
 
 /// What is cut.
@@ -27,6 +30,8 @@ pub struct Cuts {
     workflow: &'static str,
     calls: Vec<Step>,
     made: usize,
+    /// Points that the sample leaves out.
+    left_out: usize,
     /// Runs that came to another end, and to which.
     strays: Vec<String>,
 }
@@ -96,6 +101,7 @@ impl Workflow {
                 workflow: self.name,
                 calls: Vec::new(),
                 made: 0,
+                left_out: 0,
                 strays: Vec::new(),
             },
             under_way: JoinSet::new(),
@@ -110,7 +116,9 @@ impl Workflow {
             "{}: its calls are not numbered: {calls:?}",
             self.name
         );
-        for (step, cut) in all(calls) {
+        let points = self.points(calls);
+        runs.cuts.left_out = all(calls).len() - points.len();
+        for (step, cut) in points {
             if self.mutation.is_some() && !runs.cuts.strays.is_empty() {
                 break;
             }
@@ -126,6 +134,16 @@ impl Workflow {
         }
         runs.cuts.tell(self, began.elapsed());
         runs.cuts
+    }
+
+    /// Returns all points, or those of the sample. Runs of a mutation have all, in order to notice it.
+    fn points(self, calls: &[Step]) -> Vec<(Step, Cut)> {
+        let sample = Sample::from_environment().filter(|_| self.mutation.is_none());
+        let mut points = all(calls);
+        if let Some(sample) = sample {
+            points.retain(|point| sample.keeps(self.name, calls, point));
+        }
+        points
     }
 
     fn faults(self) -> Faults {
@@ -180,7 +198,15 @@ impl Cuts {
             }
             None => {
                 let all = MADE.fetch_add(made, Ordering::SeqCst) + made;
-                writeln!(err, "cuts: {name} {calls} calls, {made} cuts, {took} s; {all} so far").unwrap();
+                let left_out = match self.left_out {
+                    0 => String::new(),
+                    left_out => format!(" ({left_out} left out by the sample)"),
+                };
+                writeln!(
+                    err,
+                    "cuts: {name} {calls} calls, {made} cuts{left_out}, {took} s; {all} so far"
+                )
+                .unwrap();
             }
         }
     }
