@@ -14,90 +14,91 @@ use url::Url;
 #[derive(Parser)]
 #[command(name = "render-gateway")]
 struct Arguments {
-    /// Where clients come in.
+    /// Address to listen on.
     #[arg(long, env = "BIND", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Port of Envoy's admin interface, on loopback.
+    /// Port of Envoy's admin interface on loopback.
     #[arg(long, env, default_value_t = 9901)]
     admin_port: u16,
     #[command(flatten)]
     tls: TlsArguments,
-    /// How many proxies of ours are in front, each adding to x-forwarded-for.
+    /// Number of trusted proxies in front, each of which appends to `x-forwarded-for`. With too high a number, clients
+    /// choose their own addresses.
     #[arg(long, env, default_value_t = 0)]
     trusted_hops: u32,
-    /// Pages that may call from a browser, such as `https://shop.example`, with commas between.
+    /// Origins that may send requests from a browser, such as `https://shop.example`, separated by commas.
     #[arg(long, env, value_delimiter = ',')]
     cors_origins: Vec<Origin>,
     #[command(flatten)]
     limits: LimitArguments,
-    /// The product service, as host:port.
+    /// Address of the product service, as `host:port`.
     #[arg(long, env, default_value = "127.0.0.1:8081")]
     products: Address,
-    /// The basket service, as host:port.
+    /// Address of the basket service, as `host:port`.
     #[arg(long, env, default_value = "127.0.0.1:8082")]
     baskets: Address,
-    /// The order service, as host:port.
+    /// Address of the order service, as `host:port`.
     #[arg(long, env, default_value = "127.0.0.1:8083")]
     orders: Address,
-    /// A service counts as away when /readyz failed so many times in a row.
+    /// Number of consecutive failures of `/readyz` after which a service is unavailable.
     #[arg(long, env, default_value_t = Settings::AWAY_AFTER, value_parser = clap::value_parser!(u8).range(1..))]
     away_after: u8,
-    /// The `iss` of the user pool's tokens.
+    /// Issuer (`iss`) of the user pool's tokens.
     #[arg(long, env)]
     auth_issuer: String,
-    /// App clients whose tokens are accepted, with commas between.
+    /// App clients whose tokens are accepted, separated by commas.
     #[arg(long, env, value_delimiter = ',', required = true)]
     auth_client_ids: Vec<String>,
-    /// The keys of the user pool.
+    /// Address of the user pool's JWKS. For `https`, root certificates are read from `/etc/ssl/certs/ca-certificates.crt`.
     #[arg(long, env)]
     auth_jwks_url: Url,
-    /// An OTLP collector that speaks HTTP.
+    /// OTLP collector, over HTTP, that receives spans. When unset, none are exported.
     #[arg(long, env)]
     otel_exporter_otlp_endpoint: Option<Url>,
-    /// Which traces it is told of.
+    /// Sampler of traces, with the names that the services use.
     #[arg(long, env, default_value = Sampling::USUAL_NAMED.0)]
     otel_traces_sampler: String,
-    /// The share, from 0 to 1, for samplers that are called a ratio.
+    /// Share of traces, from 0 to 1, for `traceidratio` and `parentbased_traceidratio`.
     #[arg(long, env, default_value = Sampling::USUAL_NAMED.1)]
     otel_traces_sampler_arg: String,
 }
 
-/// TLS, all of it or nothing.
+/// TLS settings: all of the first three, or none.
 #[derive(Args)]
 struct TlsArguments {
-    /// The certificate's chain, as PEM; with it the gateway speaks TLS, and HTTP/3.
+    /// Certificate chain, as PEM. With it, the gateway serves TLS and HTTP/3; requires the two settings that follow.
     #[arg(long, env, requires = "tls_key_file", requires = "tls_secret_file")]
     tls_certificate_file: Option<PathBuf>,
-    /// The certificate's key, as PEM.
+    /// Key of the certificate, as PEM.
     #[arg(long, env, requires = "tls_certificate_file")]
     tls_key_file: Option<PathBuf>,
-    /// Where to write the file by which Envoy finds the two, and notices new ones.
+    /// File that `render-gateway` writes, by which Envoy finds certificate and key and detects new ones; an absolute path.
     #[arg(long, env, requires = "tls_certificate_file")]
     tls_secret_file: Option<PathBuf>,
-    /// The UDP port that clients are told for HTTP/3, unless it is the one listened on.
+    /// UDP port that `alt-svc` announces for HTTP/3. When unset, the port of `BIND`.
     #[arg(long, env, requires = "tls_certificate_file")]
     http3_port: Option<u16>,
 }
 
-/// What is too much.
+/// Limits of requests, connections and memory.
 #[derive(Args)]
 struct LimitArguments {
-    /// Requests a second of one address, in the long run.
+    /// Sustained rate of requests of one client address, at least 1.
     #[arg(long, env, default_value_t = Limits::USUAL.address.per_second)]
     limit_address_per_s: u32,
-    /// Requests at once of one address.
+    /// Burst of requests of one client address, at least 1.
     #[arg(long, env, default_value_t = Limits::USUAL.address.burst)]
     limit_address_burst: u32,
-    /// Requests a second of one token's subject, in the long run.
+    /// Sustained rate of requests of one token subject, at least 1.
     #[arg(long, env, default_value_t = Limits::USUAL.subject.per_second)]
     limit_subject_per_s: u32,
-    /// Requests at once of one token's subject.
+    /// Burst of requests of one token subject, at least 1.
     #[arg(long, env, default_value_t = Limits::USUAL.subject.burst)]
     limit_subject_burst: u32,
-    /// Open connections of all clients together.
+    /// Limit of open connections of all clients. A further one is closed at once.
     #[arg(long, env, default_value_t = Limits::USUAL.connections)]
     max_connections: u32,
-    /// What Envoy may allocate, in MiB.
+    /// Limit of Envoy's heap. The machine needs more memory than that.
     #[arg(long, env, default_value_t = Limits::USUAL.heap_mib)]
     max_heap_mib: u32,
 }
@@ -157,5 +158,17 @@ impl LimitArguments {
             connections: self.max_connections,
             heap_mib: self.max_heap_mib,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn settings_match_configuration_document() {
+        shared::testing::settings::assert_documented("render-gateway", Arguments::command());
     }
 }

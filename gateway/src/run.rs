@@ -33,29 +33,27 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Parser)]
 #[command(name = "run-gateway")]
 struct Arguments {
-    /// What render-gateway has printed. It is read again at each SIGHUP.
+    /// Configuration that `render-gateway` has printed. It is read again at each SIGHUP.
     #[arg(long)]
     config: PathBuf,
-    /// The Envoy to run. It, too, may be another one at each SIGHUP.
+    /// Envoy binary. It, too, is read again at each SIGHUP.
     #[arg(long, env = "ENVOY_BIN", default_value = "envoy")]
     envoy: PathBuf,
-    /// Over how long connections are sent on to the next Envoy, in seconds; and at a stop, how long requests under way
-    /// are waited for.
+    /// Time over which a replaced Envoy closes its connections; at a stop, the limit for requests under way.
     #[arg(long, default_value_t = 30)]
     drain_s: u64,
-    /// How much longer an Envoy that was replaced may take for its last requests, in seconds. Longer than any answer may
-    /// take, save those that are streamed.
+    /// Further time that a replaced Envoy has for its last requests. Longer than any response takes, streams excepted.
     #[arg(long, default_value_t = 30)]
     linger_s: u64,
     #[command(flatten)]
     admin: Admin,
-    /// Where a Prometheus may ask for what Envoy counts, at `/metrics`. Unless it is set, nobody may.
+    /// Address that serves Envoy's metrics to Prometheus, at `/metrics`. When unset, none are served.
     #[arg(long, env = "METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
-    /// Tells apart several gateways on one machine.
+    /// Number that distinguishes several gateways on one machine.
     #[arg(long, default_value_t = 0)]
     base_id: u32,
-    /// Further arguments for Envoy.
+    /// Further arguments of Envoy.
     #[arg(last = true)]
     further: Vec<String>,
 }
@@ -70,7 +68,7 @@ struct Healthcheck {
 
 #[derive(Clone, Args)]
 struct Admin {
-    /// Where Envoy writes the address of its admin interface.
+    /// File into which Envoy writes the address of its admin interface.
     #[arg(long, env = "ADMIN_ADDRESS_PATH")]
     admin_address_path: PathBuf,
 }
@@ -292,4 +290,16 @@ fn pid(envoy: &Child) -> Option<Pid> {
 #[expect(clippy::print_stderr, reason = "standard output is Envoy's access log")]
 fn say(line: &str) {
     eprintln!("run-gateway: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn settings_match_configuration_document() {
+        shared::testing::settings::assert_documented("run-gateway", Arguments::command());
+    }
 }

@@ -18,29 +18,28 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented where it is defined")]
     pub common: CommonSettings,
-    /// The table of orders.
+    /// DynamoDB table of orders.
     #[arg(long, env = "ORDERS_TABLE")]
     pub orders_table: String,
-    /// The queue of checkouts to take in.
+    /// Queue of checkouts that become orders.
     #[arg(long, env = "PROCESSING_QUEUE_URL")]
     pub processing_queue_url: String,
-    /// Where that queue puts what could not be read.
+    /// Dead-letter queue of checkouts that could not be processed.
     #[arg(long, env = "PROCESSING_DLQ_URL")]
     pub processing_dlq_url: String,
-    /// Clients that may listen to orders at the same time. The gateway has 1024 requests under way to all
-    /// replicas together, and each of these is one.
+    /// Limit of open event streams. Each is one of the 1,024 requests that the gateway has under way to all replicas.
     #[arg(long, env = "EVENT_STREAMS", default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..=9_000))]
     pub event_streams: u16,
-    /// Seconds for which one may listen without coming back.
+    /// Duration of one event stream; the client then reconnects.
     #[arg(long, env = "EVENT_STREAM_S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub event_stream_s: u64,
-    /// The product service's base URL.
+    /// Base URL of the product service.
     #[arg(long, env = "PRODUCT_SERVICE_URL")]
     pub product_service_url: Url,
-    /// Bound on one call to the product service, in milliseconds.
+    /// Time-out of one call to the product service.
     #[arg(long, env = "PRODUCT_TIMEOUT_MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=30_000))]
     pub product_timeout_ms: u64,
-    /// The basket service's base URL; without it reconciliation leaves checkouts out.
+    /// Base URL of the basket service, for reconciliation. When unset, reconciliation omits checkouts.
     #[arg(long, env = "BASKET_SERVICE_URL")]
     pub basket_service_url: Option<Url>,
     #[command(flatten)]
@@ -54,74 +53,72 @@ pub struct Settings {
     pub saga: SagaSettings,
 }
 
-/// The payment provider.
+/// Address, credentials and deadlines of the payment provider.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Payment")]
 pub struct PaymentSettings {
-    /// The provider's base URL: Stripe's, or the sandbox's.
+    /// Base URL of the payment provider: Stripe, or the sandbox.
     #[arg(long, env = "PAYMENT_URL", default_value = "https://api.stripe.com")]
     pub payment_url: Url,
-    /// The provider's secret key.
+    /// Secret key of the payment provider.
     #[arg(long, env = "PAYMENT_KEY", hide_env_values = true)]
     pub payment_key: SecretString,
-    /// Bound on one call to the provider, in milliseconds.
+    /// Time-out of one call to the payment provider.
     #[arg(long, env = "PAYMENT_TIMEOUT_MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(10..=30_000))]
     pub payment_timeout_ms: u64,
-    /// Where the provider sends a customer back to after authenticating a payment.
+    /// Page to which the provider returns the customer after authentication (3-D Secure).
     #[arg(long, env = "PAYMENT_RETURN_URL")]
     pub payment_return_url: Option<Url>,
-    /// The secrets of the provider's webhook endpoint, separated by commas: several while one is being
-    /// changed. Without any the provider's events are refused, and disputes are not heard of.
+    /// Secrets of the provider's webhook endpoint, separated by commas, at least 16 characters each; several during a
+    /// rotation. When unset, the provider's events are refused, and disputes are not received.
     #[arg(long, env = "PAYMENT_WEBHOOK_SECRET", hide_env_values = true)]
     pub payment_webhook_secret: Option<SecretString>,
-    /// Seconds by which the clock of whoever signs a webhook may differ from this one's.
+    /// Limit of the difference between a webhook's signature time and the service's clock.
     #[arg(long, env = "PAYMENT_WEBHOOK_TOLERANCE_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub payment_webhook_tolerance_s: u64,
-    /// Seconds in which a customer may name other tokens, from the first refusal on.
+    /// Time from the first decline in which the customer may send another payment token.
     #[arg(long, env = "PAYMENT_RETRY_S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=36_000))]
     pub payment_retry_s: u64,
-    /// Seconds in which a customer has to complete the payment, once asked to, and in which the provider
-    /// has to answer, once it does not. Shorter than the 24 hours for which the provider keeps
-    /// idempotency keys.
+    /// Time in which the customer has to authenticate a payment, from the request on, and in which the provider has to
+    /// answer, from its first time-out on. Shorter than the 24 hours for which the provider keeps idempotency keys.
     #[arg(long, env = "PAYMENT_DEADLINE_S", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=36_000))]
     pub payment_deadline_s: u64,
 }
 
-/// How an order is seen through.
+/// Deadlines and limits of the order workflow.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Orders")]
 pub struct SagaSettings {
-    /// Seconds in which a customer may cancel before anything is done.
+    /// Time before the order workflow begins, in which the customer may cancel without effects.
     #[arg(long, env = "ORDER_GRACE_S", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub order_grace_s: u64,
-    /// Whether the merchant is asked before an order is confirmed.
+    /// Acceptance by the merchant before an order is confirmed: for products that require it and orders without a payment
+    /// (`auto`), or for all orders (`manual`).
     #[arg(long, env = "ORDER_ACCEPTANCE", default_value = "auto")]
     pub order_acceptance: AcceptanceSetting,
-    /// Seconds in which the merchant has to answer. Stripe holds an authorization for seven days.
+    /// Time in which the merchant has to accept or reject. Stripe holds an authorization for seven days.
     #[arg(long, env = "ACCEPTANCE_DEADLINE_S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=432_000))]
     pub acceptance_deadline_s: u64,
-    /// Bound on the first try to see an order through, in milliseconds; what is not done by then, the
-    /// sweeper goes on with.
+    /// Limit of one run of the order workflow. The sweeper resumes what is left.
     #[arg(long, env = "FAST_PATH_MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub fast_path_ms: u64,
-    /// Orders worked on at the same time.
+    /// Limit of orders processed at the same time.
     #[arg(long, env = "ORDERS_IN_WORK", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub orders_in_work: u16,
-    /// Milliseconds between two looks at what is due.
+    /// Interval of the sweeper, which resumes orders that are due.
     #[arg(long, env = "SWEEP_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub sweep_ms: u64,
-    /// Milliseconds before the second try of an order that does not get on; doubled with each, up to
-    /// a minute.
+    /// Delay before the second attempt of a failed step; doubled with each attempt, up to a minute.
     #[arg(long, env = "RETRY_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub retry_ms: u64,
 }
 
-/// Whether the merchant is asked.
+/// Acceptance of orders by the merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AcceptanceSetting {
-    /// Only where a product says so, or nothing is paid.
+    /// For products that require it, and orders without a payment.
     Auto,
-    /// Always.
+    /// For all orders.
     Manual,
 }
 

@@ -7,17 +7,17 @@ use shared::config::CommonSettings;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "product-service", version, after_help = shared::health::HELP)]
 pub struct Settings {
-    /// What every service is told.
+    /// Settings that every service has.
     #[command(flatten)]
     pub common: CommonSettings,
-    /// The table.
+    /// DynamoDB table of products, stock and reservations.
     #[arg(long, env = "PRODUCTS_TABLE")]
     pub products_table: String,
-    /// Milliseconds between two looks at what is overdue: events not published, holds expired.
+    /// Interval of the sweeper, which publishes overdue events and releases expired holds.
     #[arg(long, env = "SWEEP_EVERY_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub sweep_every_ms: u64,
-    /// Milliseconds after which the sweeper publishes what the request itself did not. Longer than
-    /// publishing takes, so that the two don't race.
+    /// Time after which the sweeper publishes an event that the request did not publish. Longer than publishing takes, so
+    /// that both do not publish at the same time.
     #[arg(long, env = "OUTBOX_DUE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub outbox_due_ms: u64,
 }

@@ -28,17 +28,17 @@ use url::Url;
 use crate::ids::CustomerId;
 use crate::problem::Problem;
 
-/// Whose tokens are believed.
+/// Issuer and clients whose tokens are accepted.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Identity")]
 pub struct AuthSettings {
-    /// The `iss` of the user pool's tokens.
+    /// Issuer (`iss`) of the user pool's tokens.
     #[arg(long, env = "AUTH_ISSUER")]
     pub auth_issuer: String,
-    /// Where the pool publishes its keys.
+    /// Address of the user pool's JWKS.
     #[arg(long, env = "AUTH_JWKS_URL")]
     pub auth_jwks_url: Url,
-    /// The app clients whose tokens are taken, separated by commas.
+    /// App clients whose tokens are accepted, separated by commas.
     #[arg(long, env = "AUTH_CLIENT_IDS", value_delimiter = ',', required = true)]
     pub auth_client_ids: Vec<String>,
 }

@@ -22,13 +22,13 @@ use crate::outgoing::Outgoing;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "AWS calls")]
 pub struct AwsSettings {
-    /// Tries of one call, the first included.
+    /// Attempts of one AWS call, the first included.
     #[arg(long, env = "AWS_CALL_ATTEMPTS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub aws_call_attempts: u32,
-    /// Bound on one try, in milliseconds.
+    /// Time-out of one attempt of an AWS call.
     #[arg(long, env = "AWS_ATTEMPT_TIMEOUT_MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub aws_attempt_timeout_ms: u64,
-    /// Bound on a call with all its tries, in milliseconds.
+    /// Time-out of an AWS call, all its attempts included.
     #[arg(long, env = "AWS_CALL_TIMEOUT_MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(10..=120_000))]
     pub aws_call_timeout_ms: u64,
 }

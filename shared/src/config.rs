@@ -15,41 +15,40 @@ use crate::auth::AuthSettings;
 use crate::aws::AwsSettings;
 use crate::telemetry::{Levels, Propagator, Ratio, SamplerName};
 
-/// What every service is told.
+/// Settings that every service has.
 #[derive(Args, Clone, Debug)]
 pub struct CommonSettings {
     /// Address to listen on; port 0 picks a free one.
     #[arg(long, env = "BIND", default_value = "127.0.0.1:8080")]
     pub bind: SocketAddr,
-    /// Serve on the listening socket that standard input is, in place of `BIND`: whoever started this holds it, and hands it to
-    /// the next process too, so that nobody is refused in between. systemd calls it `StandardInput=socket`.
+    /// Serves on the listening socket that is standard input, in place of `BIND`. The supervisor keeps the socket and hands it
+    /// to the next process too, so that no connection is refused in between. systemd calls it `StandardInput=socket`.
     #[arg(long, env = "BIND_STDIN", default_value_t = false, action = clap::ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new())]
     pub bind_stdin: bool,
-    /// The datagram socket that is told when requests can come, as systemd does for `Type=notify`.
+    /// Datagram socket that receives `READY=1` once the service takes requests, as systemd has it for `Type=notify`.
     #[arg(long, env = "NOTIFY_SOCKET")]
     pub notify_socket: Option<PathBuf>,
-    /// Milliseconds of a stop in which those who hold connections may let go of them: longer than the gateway keeps an idle
-    /// one (4 s), so that no request meets one that is being closed. On an address of its own also those in which
-    /// whoever does not know yet is let in. Within `SHUTDOWN_S`.
+    /// Time at a stop in which clients close their idle connections. Longer than the gateway keeps an idle one (4 s), so
+    /// that no request arrives on a connection that is being closed. With `BIND`, new connections are accepted meanwhile.
+    /// Part of `SHUTDOWN_S`.
     #[arg(long, env = "LINGER_MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub linger_ms: u64,
-    /// Threads that serve requests; default: one for each core.
+    /// Threads that serve requests. When unset, one for each core.
     #[arg(long, env = "WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// Seconds that requests and messages under way get to finish when the service is stopped.
+    /// Limit for requests and messages under way at a stop.
     #[arg(long, env = "SHUTDOWN_S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub shutdown_s: u64,
-    /// Tell each answer's request units in X-Consumed-RCU, X-Consumed-WCU and X-Round-Trips.
+    /// Adds the headers `X-Consumed-RCU`, `X-Consumed-WCU` and `X-Round-Trips` to each response.
     #[arg(long, env = "EXPOSE_CAPACITY", default_value_t = false, action = clap::ArgAction::Set, value_parser = clap::builder::BoolishValueParser::new())]
     pub expose_capacity: bool,
-    /// The keys of list cursors, at least 32 characters each, separated by commas: the first signs,
-    /// all verify.
+    /// Keys of list cursors, at least 32 characters each, separated by commas. The first signs, all verify.
     #[arg(long, env = "CURSOR_KEYS", hide_env_values = true)]
     pub cursor_keys: SecretString,
-    /// The EventBridge bus.
+    /// EventBridge bus to which events are published.
     #[arg(long, env = "EVENT_BUS")]
     pub event_bus: String,
-    /// The shop's currency, ISO 4217.
+    /// Currency of the shop, ISO 4217.
     #[arg(long, env = "SHOP_CURRENCY")]
     pub shop_currency: crate::money::Currency,
     #[command(flatten)]
@@ -63,30 +62,30 @@ pub struct CommonSettings {
     pub telemetry: TelemetrySettings,
 }
 
-/// What is told about the service's work, and to whom.
+/// Logs, traces and metrics, and their receivers.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetrySettings {
-    /// Levels by module, such as `info,product_service=debug`. Where a file says so (`LOG_LEVEL_FILE`), it is read again at
-    /// each SIGHUP.
+    /// Log levels by module, such as `info,product_service=debug`. A file named by `LOG_LEVEL_FILE` is read again at each
+    /// SIGHUP.
     #[arg(long, env = "LOG_LEVEL", default_value = "info")]
     pub log_level: Levels,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, env = "LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
-    /// Where traces and metrics go by OTLP over HTTP; nowhere when unset. The other `OTEL_*`
-    /// variables mean what OpenTelemetry says they mean.
+    /// OTLP collector, over HTTP, that receives traces and metrics. When unset, none are exported.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<Url>,
-    /// Which traces are told of. By default all that begin here, and of those that a caller began the ones that it
-    /// tells of itself.
+    /// Sampler of traces. With the prefix `parentbased_` it follows the decision in the caller's `traceparent` where there
+    /// is one.
     #[arg(long, env = "OTEL_TRACES_SAMPLER", default_value = "parentbased_always_on")]
     pub otel_traces_sampler: SamplerName,
-    /// The share of traces, from 0 to 1, for the two samplers that are called a ratio.
+    /// Share of traces, from 0 to 1, for `traceidratio` and `parentbased_traceidratio`.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1")]
     pub otel_traces_sampler_arg: Ratio,
-    /// The headers by which traces come in and go out, separated by commas: each is sent; where several come, the last
-    /// one named counts. With `xray` ids begin with the time, as X-Ray wants them.
+    /// Formats of trace headers, separated by commas. All are sent; of several received, the last one named counts. With
+    /// `xray`, trace ids begin with the time, as X-Ray requires. `baggage` passes the caller's entries on to other services
+    /// and to the payment provider.
     #[arg(
         long,
         env = "OTEL_PROPAGATORS",
@@ -94,18 +93,18 @@ pub struct TelemetrySettings {
         value_delimiter = ','
     )]
     pub otel_propagators: Vec<Propagator>,
-    /// Where a Prometheus may ask for the metrics, at `/metrics`; nowhere when unset. Whoever reaches it reads them: it is
-    /// for the network inside, and never `BIND`'s.
+    /// Address that serves the metrics to Prometheus, at `/metrics`. When unset, none are served. It has no access
+    /// control: use an internal network, and another address than `BIND`.
     #[arg(long, env = "METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// An object a line, for machines.
+    /// One JSON object per line.
     Json,
-    /// A line for people.
+    /// Plain text.
     Text,
 }
 

@@ -9,17 +9,17 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-/// As whom this service calls the others.
+/// Credentials with which this service calls the others.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Calls to other services")]
 pub struct ServiceTokenSettings {
-    /// The user pool's token endpoint.
+    /// Token endpoint of the user pool.
     #[arg(long, env = "AUTH_TOKEN_URL")]
     pub auth_token_url: Url,
-    /// The app client of the services.
+    /// App client of the services.
     #[arg(long, env = "SERVICE_CLIENT_ID")]
     pub service_client_id: String,
-    /// Its secret.
+    /// Secret of `SERVICE_CLIENT_ID`.
     #[arg(long, env = "SERVICE_CLIENT_SECRET", hide_env_values = true)]
     pub service_client_secret: SecretString,
 }

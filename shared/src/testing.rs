@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub(crate) mod measured;
 pub mod process;
 pub mod schema;
+pub mod settings;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -27,17 +27,17 @@ use url::Url;
 use crate::chain::chain;
 use crate::domain::Offer;
 
-/// Where the product service is and how long it gets.
+/// Address and time-outs of the product service.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Product service")]
 pub struct ProductSettings {
-    /// Its address.
+    /// Base URL of the product service, without a path.
     #[arg(long, env = "PRODUCT_SERVICE_URL")]
     pub product_service_url: Url,
-    /// Bound on one try, in milliseconds.
+    /// Time-out of one attempt to call the product service.
     #[arg(long, env = "PRODUCT_ATTEMPT_TIMEOUT_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=30_000))]
     pub product_attempt_timeout_ms: u64,
-    /// Bound on a call with all its tries, in milliseconds.
+    /// Time-out of a call to the product service, all its attempts included.
     #[arg(long, env = "PRODUCT_CALL_TIMEOUT_MS", default_value_t = 2_500, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub product_call_timeout_ms: u64,
 }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use actix_web::dev::ResourceDef;
+use basket_service::config::Settings;
+use clap::CommandFactory;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -42,6 +44,11 @@ pub(crate) fn assert_documented(method: &Method, path: &str, status: StatusCode)
 fn the_contract_is_checked_in() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     shared::testing::assert_checked_in(&file, &basket_service::http::api().to_pretty_json().unwrap());
+}
+
+#[test]
+fn settings_match_configuration_document() {
+    shared::testing::settings::assert_service_documented("basket-service", Settings::command());
 }
 
 #[test]

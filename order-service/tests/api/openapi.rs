@@ -1,6 +1,9 @@
-//! The contract that is checked in is the one that is served.
+//! The contract and the documented settings are those of the code.
 
 use std::path::Path;
+
+use clap::CommandFactory;
+use order_service::config::Settings;
 
 use crate::harness::{Shop, customer};
 
@@ -8,6 +11,11 @@ use crate::harness::{Shop, customer};
 fn the_contract_checked_in_is_the_codes_own() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     shared::testing::assert_checked_in(&file, &order_service::app::contract().to_pretty_json().unwrap());
+}
+
+#[test]
+fn settings_match_configuration_document() {
+    shared::testing::settings::assert_service_documented("order-service", Settings::command());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod health;
 mod identity;
 mod messages;
 mod schemas;
+mod settings;
 mod stop;
 mod told;
 mod traces;
