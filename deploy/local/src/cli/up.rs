@@ -131,7 +131,7 @@ pub(super) async fn welcome(folder: &Folder, started: Instant) -> anyhow::Result
   curl -s {gateway}/v1/baskets/me -H \"Authorization: Bearer $TOKEN\"
   curl -s '{gateway}/v1/orders?customer_id=me' -H \"Authorization: Bearer $TOKEN\"
 
-The tour in README.md goes on from there. A customer's token, good for an hour:
+The tutorial in docs/tutorial.md continues from there. A customer's token, valid for an hour:
 
 {token}
 ",

@@ -76,7 +76,7 @@ fn every_container_is_bounded_locked_down_and_asked_for_its_health() {
         if ONE_SHOT.contains(&name) {
             assert_eq!(service["restart"], "on-failure", "{name} is run over and over");
         } else {
-            // After the SIGHUP that the README has sent to it, the engine would leave the gateway as it ends.
+            // After the SIGHUP of docs/containers.md, the engine would not restart a gateway that ends.
             let again = if name == "gateway" { "always" } else { "unless-stopped" };
             assert_eq!(service["restart"], again, "{name} is not started again");
             let asked = service["healthcheck"]["test"][0] == "CMD";

@@ -1,5 +1,5 @@
-//! The whole system, with real processes: the tour of the README, crashes, chaos, restarts, attacks, and what a start says when it
-//! cannot be.
+//! The whole system, with real processes: the documents' commands, crashes, chaos, restarts, attacks, and the errors of a start
+//! that fails.
 
 #![expect(
     clippy::unwrap_used,

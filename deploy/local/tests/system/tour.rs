@@ -1,24 +1,29 @@
-//! The tour in README.md, run as a newcomer would run it.
+//! Documents whose shell blocks are run as a reader would run them.
 //!
-//! It stands between `<!-- tour: .. -->` and `<!-- tour end -->`. Its `sh` blocks are run one after the other in one
-//! shell, in which any failure ends it. A line that ends with `# -> TEXT` is a whole command, whose output holds TEXT.
+//! The blocks of a document are between `<!-- tour: .. -->` and `<!-- tour end -->`. Its `sh` blocks are run one after the
+//! other in one shell, in which any failure ends the run. A line that ends with `# -> TEXT` is a whole command, whose output
+//! contains TEXT.
 
 use std::fmt::Write;
 use std::fs;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use deploy_local::system::Catalog;
 use deploy_local::{Part, tools};
 
 use crate::harness;
 
+/// Each document and the number of its expectations, so that a block does not leave the markers unnoticed. They run in this
+/// order on one system.
+const DOCUMENTS: [(&str, usize); 1] = [("docs/tutorial.md", 24)];
 const BEGIN: &str = "<!-- tour:";
 const END: &str = "<!-- tour end -->";
 const EXPECTED: &str = "# -> ";
-/// As the README has it.
+/// Address of the gateway in the documents.
 const GATEWAY: &str = "http://127.0.0.1:8080";
 
-/// `cargo local` means this test's system; what a command prints is shown if it is not as expected.
+/// `cargo local` addresses the test's system; the output of a command is printed if it is not as expected.
 const PRELUDE: &str = r#"
 set -euo pipefail
 cargo() {
@@ -31,38 +36,53 @@ trap 'echo "in line $LINENO: $BASH_COMMAND" >&2' ERR
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tour_of_the_readme_works_as_written() {
-    let readme = fs::read_to_string(tools::checkout().join("README.md")).unwrap();
-    let tour = script(&readme);
+async fn documents_work_as_written() {
+    let scripts = DOCUMENTS.map(|(document, expectations)| {
+        let text = fs::read_to_string(tools::checkout().join(document)).unwrap();
+        let script = script(&text).unwrap_or_else(|fault| panic!("{document}: {fault}"));
+        assert_eq!(
+            script.matches("; expect '").count(),
+            expectations,
+            "expectations of {document}"
+        );
+        (document, script)
+    });
     let (temporary, folder) = harness::folder();
     let system = harness::system(&folder, Catalog::Demo).await;
-
-    let script = format!("{PRELUDE}{}", tour.replace(GATEWAY, &system.url(Part::Gateway)));
-    let mut bash = Command::new("bash");
-    bash.arg("-c").arg(&script).current_dir(temporary.path());
-    bash.env("LOCAL", env!("CARGO_BIN_EXE_local"))
-        .env("DATA", folder.path());
-    let ran = tokio::task::spawn_blocking(move || bash.output())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        ran.status.success(),
-        "{}\n{}\n{}",
-        ran.status,
-        String::from_utf8_lossy(&ran.stdout),
-        String::from_utf8_lossy(&ran.stderr)
-    );
+    for (document, script) in scripts {
+        let script = script.replace(GATEWAY, &system.url(Part::Gateway));
+        let (working, data) = (temporary.path().to_owned(), folder.path().to_owned());
+        let ran = tokio::task::spawn_blocking(move || run(&script, &working, &data))
+            .await
+            .unwrap();
+        assert!(
+            ran.status.success(),
+            "{document}: {}\n{}\n{}",
+            ran.status,
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
     system.stop().await.unwrap();
 }
 
-/// The tour's blocks as one script, in which each expectation is checked after its line.
-fn script(readme: &str) -> String {
-    let (_, tour) = readme.split_once(BEGIN).expect("README.md has a tour");
-    let (tour, _) = tour.split_once(END).expect("the tour of README.md ends");
+fn run(script: &str, working: &Path, data: &Path) -> Output {
+    let mut bash = Command::new("bash");
+    bash.arg("-c").arg(format!("{PRELUDE}{script}")).current_dir(working);
+    bash.env("LOCAL", env!("CARGO_BIN_EXE_local")).env("DATA", data);
+    bash.output().unwrap()
+}
+
+/// A document's blocks as one script, in which each expectation is checked after its line.
+fn script(document: &str) -> Result<String, &'static str> {
+    let (_, tour) = document.split_once(BEGIN).ok_or("no begin marker")?;
+    let (tour, after) = tour.split_once(END).ok_or("no end marker")?;
+    if after.contains(BEGIN) {
+        return Err("more than one tour");
+    }
     let mut script = String::new();
     for rest in tour.split("```sh\n").skip(1) {
-        let (block, _) = rest.split_once("```").expect("a block that ends");
+        let (block, _) = rest.split_once("```").ok_or("a block without an end")?;
         for line in block.lines() {
             match line.split_once(EXPECTED) {
                 None => writeln!(script, "{line}").unwrap(),
@@ -73,25 +93,26 @@ fn script(readme: &str) -> String {
             }
         }
     }
-    assert!(script.contains("expect "), "the tour of README.md expects nothing");
-    script
+    Ok(script)
 }
 
 #[test]
-fn a_tour_fails_at_the_first_line_that_does_not_print_what_it_says() {
-    let readme = "<!-- tour: -->\n```sh\nNAME=x\necho \"$NAME\"   # -> x\necho b   # -> c\necho never >reached\n```\n<!-- tour end -->";
+fn script_fails_at_first_line_with_unexpected_output() {
+    let document = "<!-- tour: -->\n```sh\nNAME=x\necho \"$NAME\"   # -> x\necho b   # -> c\necho never >reached\n```\n<!-- tour end -->";
     let folder = tempfile::tempdir().unwrap();
-    let script = format!("{PRELUDE}{}", script(readme));
-    let ran = Command::new("bash")
-        .arg("-c")
-        .arg(script)
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    let ran = run(&script(document).unwrap(), folder.path(), folder.path());
     assert!(!ran.status.success());
     assert!(
         String::from_utf8_lossy(&ran.stderr).contains("expected: c\nprinted:\nb"),
         "{ran:?}"
     );
     assert!(!folder.path().join("reached").exists());
+}
+
+#[test]
+fn document_without_markers_is_refused() {
+    assert_eq!(script("```sh\nfalse\n```\n"), Err("no begin marker"));
+    assert_eq!(script("<!-- tour: -->\n```sh\ntrue\n```\n"), Err("no end marker"));
+    let twice = "<!-- tour: --><!-- tour end --><!-- tour: --><!-- tour end -->";
+    assert_eq!(script(twice), Err("more than one tour"));
 }
