@@ -115,7 +115,7 @@ static CATEGORIES: [Category; 8] = [
     },
 ];
 
-/// Stock on which docs/tutorial.md and the tests depend.
+/// Stock on which docs/tutorial.md, docs/reference-designs.md and the tests depend.
 static STOCK_OF_THE_TOUR: [(&str, u64); 4] = [
     ("coffee-ethiopia-250g", 40),
     ("mug-stoneware-blue", 25),

@@ -16,7 +16,7 @@ use crate::harness;
 
 /// Each document and the number of its expectations, so that a block does not leave the markers unnoticed. They run in this
 /// order on one system.
-const DOCUMENTS: [(&str, usize); 1] = [("docs/tutorial.md", 24)];
+const DOCUMENTS: [(&str, usize); 2] = [("docs/tutorial.md", 24), ("docs/reference-designs.md", 27)];
 const BEGIN: &str = "<!-- tour:";
 const END: &str = "<!-- tour end -->";
 const EXPECTED: &str = "# -> ";
