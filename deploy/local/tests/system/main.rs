@@ -14,6 +14,7 @@ mod chaos;
 mod containers;
 mod crashes;
 mod dead_letters;
+mod documents;
 mod doors;
 mod harness;
 mod load;
