@@ -25,12 +25,11 @@ struct Summary {
 
 /// Imports it into the product service at `url`, and says how many products it has.
 pub(crate) async fn import(http: &reqwest::Client, url: &str, token: &str) -> anyhow::Result<u64> {
-    let rows: String = catalog::ndjson(catalog::rows()).collect();
     let answer = http
         .post(format!("{url}/v1/products/import"))
         .bearer_auth(token)
         .header("Content-Type", "application/x-ndjson")
-        .body(rows)
+        .body(catalog::DEMO)
         .send()
         .await
         .context("the demo catalog was not imported")?;

@@ -311,8 +311,7 @@ async fn an_import_gives_up_when_the_table_is_away_and_says_so() {
 #[tokio::test]
 async fn the_demo_catalog_is_taken_whole() {
     let shop = Shop::open().await;
-    let body: String = catalog::ndjson(catalog::rows()).collect();
-    let answers = shop.import(&body).await;
+    let answers = shop.import(catalog::DEMO).await;
     let failed: Vec<_> = answers.iter().filter(|a| a["result"] == "failed").collect();
     assert!(failed.is_empty(), "{failed:?}");
 }
