@@ -104,7 +104,7 @@ pub struct TelemetrySettings {
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// Plain text.
+    /// Plain text for people.
     Text,
 }
 

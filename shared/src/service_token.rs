@@ -19,7 +19,7 @@ pub struct ServiceTokenSettings {
     /// App client of the services.
     #[arg(long, env = "SERVICE_CLIENT_ID")]
     pub service_client_id: String,
-    /// Secret of `SERVICE_CLIENT_ID`.
+    /// Secret of the app client `SERVICE_CLIENT_ID`.
     #[arg(long, env = "SERVICE_CLIENT_SECRET", hide_env_values = true)]
     pub service_client_secret: SecretString,
 }

@@ -162,7 +162,7 @@ mod tests {
         /// Time-out of one call.
         #[arg(long, env = "SAMPLE_CALL_MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=30_000))]
         sample_call_ms: u64,
-        /// Table|name.
+        /// Name of the table|view.
         #[arg(long, env = "SAMPLE_TABLE")]
         sample_table: String,
         /// Key of the provider.
@@ -172,7 +172,7 @@ mod tests {
         /// that are drawn.
         #[arg(long, env = "SAMPLE_COLOUR", default_value = "red")]
         line_colour: Colour,
-        /// Port.
+        /// Port of the listener.
         #[arg(long, default_value_t = 9)]
         port: u16,
     }
@@ -183,10 +183,10 @@ mod tests {
             rows(Sample::command()),
             [
                 "| `SAMPLE_CALL_MS` | `2000` | ms | 10 to 30000 | Time-out of one call |\n",
-                "| `SAMPLE_TABLE` | required |  |  | Table\\|name |\n",
+                "| `SAMPLE_TABLE` | required |  |  | Name of the table\\|view |\n",
                 "| `SAMPLE_KEY` | unset |  | secret | Key of the provider |\n",
                 "| `SAMPLE_COLOUR`, `--line-colour` | `red` |  | `red`, `green` | Colour of the lines that are drawn |\n",
-                "| `--port` | `9` |  |  | Port |\n",
+                "| `--port` | `9` |  |  | Port of the listener |\n",
             ]
         );
     }
