@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::http::{self, Shop};
 use crate::inventory::Inventory;
 use crate::relay::Relay;
-use crate::store::Store;
+use crate::store::{Store, Timing};
 use crate::sweeper::Sweeper;
 
 /// The service, listening but not yet serving.
@@ -47,8 +47,11 @@ impl Application {
     /// As [`Application::build`].
     pub async fn with_aws(settings: Settings, outgoing: Outgoing, aws: Aws) -> anyhow::Result<Self> {
         let common = &settings.common;
-        let outbox_due = Duration::from_millis(settings.outbox_due_ms);
-        let store = Store::new(aws.dynamodb(), settings.products_table, outbox_due);
+        let timing = Timing {
+            outbox_due: Duration::from_millis(settings.outbox_due_ms),
+            sweep_lease: Duration::from_millis(settings.sweep_lease_ms),
+        };
+        let store = Store::new(aws.dynamodb(), settings.products_table, timing);
         let relay = Relay::new(
             store.clone(),
             Publisher::new(aws.eventbridge(), common.event_bus.clone()),

@@ -20,4 +20,7 @@ pub struct Settings {
     /// that both do not publish at the same time.
     #[arg(long, env = "OUTBOX_DUE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub outbox_due_ms: u64,
+    /// Time for which a sweeper has an item to itself. Longer than an attempt takes: another sweeper resumes it after that.
+    #[arg(long, env = "SWEEP_LEASE_MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub sweep_lease_ms: u64,
 }

@@ -5,9 +5,11 @@
 //! DynamoDB hands back for nothing.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use jiff::Timestamp;
 use thiserror::Error;
 
 mod backoff;
@@ -37,8 +39,16 @@ pub use stock::{AdjustError, CountError, Expected};
 pub struct Store {
     client: Client,
     table: String,
-    /// Milliseconds after a write at which the sweeper takes over what it left to publish.
-    outbox_due_ms: i64,
+    timing: Timing,
+}
+
+/// Times after which a sweeper resumes what others left.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// From a write until the sweeper takes over what it left to publish.
+    pub outbox_due: Duration,
+    /// From a sweeper's lease of an item until another one may lease it.
+    pub sweep_lease: Duration,
 }
 
 /// The table could not say, or said what cannot be.
@@ -92,14 +102,10 @@ where
 }
 
 impl Store {
-    /// Of that table; what is not published within `outbox_due` is left to the sweeper.
+    /// Of that table.
     #[must_use]
-    pub fn new(client: Client, table: String, outbox_due: std::time::Duration) -> Self {
-        Self {
-            client,
-            table,
-            outbox_due_ms: i64::try_from(outbox_due.as_millis()).unwrap_or(i64::MAX),
-        }
+    pub fn new(client: Client, table: String, timing: Timing) -> Self {
+        Self { client, table, timing }
     }
 
     /// Reads a key that is not there: the table answers. It also opens the connection.
@@ -117,4 +123,10 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// A time in milliseconds since 1970, as `due_at` has it.
+fn millis_after(now: Timestamp, pause: Duration) -> i64 {
+    let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+    now.as_millisecond().saturating_add(pause)
 }

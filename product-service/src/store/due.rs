@@ -7,7 +7,7 @@ use shared::ids::OrderId;
 use super::outbox::{Outbox, Place};
 use super::record::{self, Key};
 use super::write::{Item, NotWritten, Write};
-use super::{Store, StoreError};
+use super::{Store, StoreError, millis_after};
 use crate::domain::reservation::State;
 
 /// An item with something left to do.
@@ -38,8 +38,6 @@ pub struct Left {
 const FIRST_PAUSE_MS: i64 = 1000;
 /// The longest pause between two tries.
 const LONGEST_PAUSE_MS: i64 = 15 * 60 * 1000;
-/// Longer than a try takes.
-const LEASE_MS: i64 = 20 * 1000;
 
 impl Store {
     /// What was due in a shard by now, the oldest first, `most` at most.
@@ -88,13 +86,14 @@ impl Store {
         due: Due,
         now: Timestamp,
     ) -> Result<Option<(Lease, Result<Left, StoreError>)>, StoreError> {
+        let until = millis_after(now, self.timing.sweep_lease);
         let write = Write::update(
             due.key.item(),
             "SET #due_at = :until, #attempts = if_not_exists(#attempts, :none) + :one",
         )
         .when("#due_at = :was")
         .number("was", due.due_at)
-        .number("until", now.as_millisecond().saturating_add(LEASE_MS))
+        .number("until", until)
         .number("none", 0)
         .number("one", 1);
         let item = match self.update(write).await {
@@ -105,10 +104,7 @@ impl Store {
         let attempts = number(&item, "attempts")
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(1);
-        let due = Due {
-            due_at: now.as_millisecond().saturating_add(LEASE_MS),
-            ..due
-        };
+        let due = Due { due_at: until, ..due };
         let left = left_to_do(&due.key, item, now);
         Ok(Some((Lease { attempts, due }, left)))
     }

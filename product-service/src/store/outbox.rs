@@ -6,7 +6,7 @@ use shared::ids::{OrderId, ProductId};
 
 use super::record;
 use super::write::NotWritten;
-use super::{Store, StoreError};
+use super::{Store, StoreError, millis_after};
 
 /// Events that were stored with the state they tell of. They are published by whoever made them, or
 /// by the sweeper.
@@ -67,6 +67,6 @@ impl Store {
 
     /// When the sweeper takes over what is written now, in milliseconds since 1970.
     pub(super) fn due_at(&self, now: Timestamp) -> i64 {
-        now.as_millisecond().saturating_add(self.outbox_due_ms)
+        millis_after(now, self.timing.outbox_due)
     }
 }

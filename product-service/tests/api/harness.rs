@@ -115,6 +115,8 @@ impl Shop {
             "--cursor-keys=a-key-of-tests-that-has-32-letters-or-more".to_owned(),
             "--shop-currency=USD".to_owned(),
             "--sweep-every-ms=100".to_owned(),
+            "--sweep-lease-ms=1000".to_owned(),
+            "--aws-call-backoff-ms=1".to_owned(),
             format!("--event-bus={}", of("EVENT_BUS")),
             format!("--products-table={}", of("PRODUCTS_TABLE")),
             format!("--auth-issuer={}", auth.auth_issuer),
