@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use shared::aws::Aws;
 use shared::cursor::CursorKeys;
 use shared::dead_letters::DeadLetters;
+use shared::due::Pause;
 use shared::health::Readiness;
 use shared::money::Currency;
 use shared::outbox::Publisher;
@@ -16,6 +17,7 @@ use shared::outgoing::Outgoing;
 use shared::queue::Queue;
 use shared::run::{self, Tasks};
 use shared::server::{Routes, Server};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -51,6 +53,7 @@ pub struct Application {
     settlement: Settlement,
     sweeper: Sweeper,
     sweep_interval: Duration,
+    sweep_signal: Arc<Notify>,
     drain: Duration,
     stop: CancellationToken,
 }
@@ -134,9 +137,19 @@ impl Application {
                 retry,
             },
             sweep_interval: Duration::from_millis(settings.sweep_interval_ms),
+            sweep_signal: Arc::default(),
             drain: Duration::from_secs(common.shutdown_s),
             stop,
         })
+    }
+
+    /// Has the sweeper start its next round when `signal` is notified, beside its own interval.
+    #[must_use]
+    pub fn sweep_on(self, signal: Arc<Notify>) -> Self {
+        Self {
+            sweep_signal: signal,
+            ..self
+        }
     }
 
     /// Where it listens.
@@ -172,7 +185,8 @@ impl Application {
             consumed.cancel();
             Ok(())
         });
-        let (sweeper, pause, stop) = (self.sweeper, self.sweep_interval, self.stop);
+        let pause = Pause::new(self.sweep_interval, self.sweep_signal);
+        let (sweeper, stop) = (self.sweeper, self.stop);
         tasks.spawn("the sweeper", async move {
             shared::due::sweep("checkouts", pause, stop, move |shard| {
                 let sweeper = sweeper.clone();

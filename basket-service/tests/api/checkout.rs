@@ -347,11 +347,7 @@ async fn a_checkout_meets_adds_and_loses_none() {
 #[tokio::test]
 async fn a_checkout_whose_answer_from_the_table_is_lost_is_one_checkout() {
     let faults = Faults::none();
-    let shop = Shop::open_with(Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    })
-    .await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tap = shop.deployment.tap().await.unwrap();
     shop.add(ADA, "me", shop.catalog.sells(250), 2).await.expect(200);
     // Once: the repeated write is refused by its own first arrival, and that is seen.

@@ -1,6 +1,7 @@
 //! What each test stands on.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,9 +16,10 @@ use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::outgoing::Outgoing;
+use shared::testing::activity::{Activity, Pending};
+use shared::testing::faults::Faults;
 use shared::testing::process::{Listening, Process};
 use shared::testing::{CLIENT_ID, Issuer, conformance};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
@@ -31,26 +33,30 @@ pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
     pub(crate) catalog: Catalog,
     pub(crate) url: String,
+    /// Of all its processes.
+    pub(crate) activity: Activity,
     http: ClientWithMiddleware,
     process: Option<Process>,
 }
 
 /// How a shop differs from the usual one.
+#[derive(Default)]
 pub(crate) struct Plan {
-    pub(crate) outgoing: Outgoing,
+    /// Between the service and everything outside it.
+    pub(crate) faults: Faults,
+    /// Sweeps at the start of a process, and when a test that waits sees that something is due.
+    pub(crate) sweeps_on_demand: bool,
     pub(crate) arguments: Vec<String>,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
+impl Plan {
+    pub(crate) fn behind(faults: &Faults) -> Self {
         Self {
-            outgoing: Outgoing::new().unwrap(),
-            arguments: Vec::new(),
+            faults: faults.clone(),
+            ..Self::default()
         }
     }
-}
 
-impl Plan {
     pub(crate) fn with(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -85,6 +91,7 @@ impl Shop {
             deployment,
             catalog,
             url: String::new(),
+            activity: Activity::default(),
             http: Outgoing::new().unwrap().http,
             process: None,
         };
@@ -94,12 +101,20 @@ impl Shop {
 
     /// Starts the service, again where it was stopped: what it keeps, it keeps outside.
     pub(crate) async fn start(&mut self, plan: Plan) {
-        let settings = self.settings(&plan.arguments);
+        let mut settings = self.settings(&plan.arguments);
+        plan.faults.report_to(&self.activity);
+        let mut sweep_signal = Arc::default();
+        if plan.sweeps_on_demand {
+            settings.sweep_interval_ms = 60_000;
+            sweep_signal = self.activity.sweep_signal();
+        }
+        let outgoing = plan.faults.outgoing();
         let process = Process::start(async move {
             let cloud = Cloud::for_tests();
             let (tables, others) = (cloud.tables_url(), cloud.ministack_url());
-            let aws = Aws::at(&settings.common.aws, &plan.outgoing, tables, others).await;
-            let application = Application::with_aws(settings, plan.outgoing, aws).await?;
+            let aws = Aws::at(&settings.common.aws, &outgoing, tables, others).await;
+            let application = Application::with_aws(settings, outgoing, aws).await?;
+            let application = application.sweep_on(sweep_signal);
             Ok(Listening {
                 port: application.port(),
                 stop: application.stop(),
@@ -236,15 +251,15 @@ impl Shop {
 
     /// The customer's basket, as soon as it is as wanted.
     pub(crate) async fn basket_when(&self, who: As<'_>, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + SOON;
-        loop {
+        let check = async || {
             let basket = self.get(who, "/v1/baskets/me").await.expect(200);
             if wanted(&basket) {
-                return basket;
+                Ok(basket)
+            } else {
+                Err(Pending::new(basket))
             }
-            assert!(Instant::now() < deadline, "the basket stays {basket}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        };
+        self.activity.wait_for("such a basket", SOON, check).await
     }
 
     /// Publishes what the order service would.
@@ -280,8 +295,7 @@ impl Shop {
 
     /// Waits until the service has handled every answer.
     pub(crate) async fn drained(&self) {
-        let deadline = Instant::now() + SOON;
-        loop {
+        let check = async || {
             let counts = [
                 QueueAttributeName::ApproximateNumberOfMessages,
                 QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -289,12 +303,14 @@ impl Shop {
             let request = self.deployment.sqs().get_queue_attributes();
             let request = request.queue_url(self.deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap());
             let answer = request.set_attribute_names(Some(counts.to_vec())).send().await.unwrap();
-            if answer.attributes.unwrap().values().all(|count| count == "0") {
-                return;
+            let counts = answer.attributes.unwrap();
+            if counts.values().all(|count| count == "0") {
+                Ok(())
+            } else {
+                Err(Pending::new(counts))
             }
-            assert!(Instant::now() < deadline, "messages stay in the queue");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        };
+        self.activity.wait_for("empty queue", SOON, check).await;
     }
 
     /// The item as it lies in the table.

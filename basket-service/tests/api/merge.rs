@@ -169,11 +169,7 @@ async fn what_is_no_guest_basket_is_not_merged() {
 #[tokio::test]
 async fn a_merge_comes_through(#[case] fault: Fate, #[case] times: usize) {
     let faults = Faults::none();
-    let shop = Shop::open_with(Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    })
-    .await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(1);
     shop.add(ADA, "me", tea, 2).await.expect(200);
     let guest = filled(&shop, &[(tea, 5)]).await;
@@ -185,11 +181,7 @@ async fn a_merge_comes_through(#[case] fault: Fate, #[case] times: usize) {
 #[tokio::test]
 async fn lasting_contention_asks_the_client_to_come_again() {
     let faults = Faults::none();
-    let shop = Shop::open_with(Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    })
-    .await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let guest = filled(&shop, &[(shop.catalog.sells(1), 5)]).await;
     faults.on("TransactWriteItems", 1000, Fate::Conflict);
     let answer = merge(&shop, ADA, &guest, "sum").await;

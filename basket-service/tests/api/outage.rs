@@ -1,12 +1,13 @@
 //! The product service away, and the table: what still works, and what says honestly that it does not.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
 use shared::outgoing::Outgoing;
 use shared::testing::Issuer;
+use shared::testing::activity::Pending;
 use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ async fn with_nothing_listening_a_basket_is_read_at_once() {
 #[tokio::test]
 async fn an_add_whose_answer_is_lost_is_not_repeated() {
     let faults = Faults::none();
-    let shop = Shop::open_with(plan(&faults)).await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(250);
     for lost in [Fate::AnswerLost, Fate::Lost] {
         faults.on("UpdateItem", 1, lost);
@@ -84,7 +85,7 @@ async fn an_add_whose_answer_is_lost_is_not_repeated() {
 #[tokio::test]
 async fn an_add_that_the_table_did_not_take_is_tried_again() {
     let faults = Faults::none();
-    let shop = Shop::open_with(plan(&faults)).await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(250);
     faults.on("UpdateItem", 2, Fate::Throttled);
     shop.add(ADA, "me", tea, 3).await.expect(200);
@@ -98,7 +99,7 @@ async fn an_add_that_the_table_did_not_take_is_tried_again() {
 #[tokio::test]
 async fn what_can_be_repeated_is_although_its_answer_was_lost() {
     let faults = Faults::none();
-    let shop = Shop::open_with(plan(&faults)).await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(250);
     faults.on("UpdateItem", 1, Fate::AnswerLost);
     let guest = shop.guest().await;
@@ -117,7 +118,7 @@ async fn what_can_be_repeated_is_although_its_answer_was_lost() {
 #[tokio::test]
 async fn a_table_that_is_away_is_never_a_basket_that_is_not_there() {
     let faults = Faults::none();
-    let shop = Shop::open_with(plan(&faults)).await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let guest = shop.guest().await;
     for fault in [
         Fate::Lost,
@@ -151,22 +152,15 @@ async fn a_table_that_is_away_is_never_a_basket_that_is_not_there() {
 #[tokio::test]
 async fn readiness_tells_when_the_table_is_away() {
     let faults = Faults::none();
-    let shop = Shop::open_with(plan(&faults)).await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     assert_eq!(shop.get(As::Nobody, "/readyz").await.expect(200)["status"], "ready");
     faults.on("GetItem", 100_000, Fate::Lost);
-    let deadline = tokio::time::Instant::now() + crate::harness::SOON;
-    while shop.get(As::Nobody, "/readyz").await.status == 200 {
-        assert!(tokio::time::Instant::now() < deadline, "it stays ready");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    let unready = async || match shop.get(As::Nobody, "/readyz").await.status.as_u16() {
+        200 => Err(Pending::new("ready")),
+        _ => Ok(()),
+    };
+    shop.activity.wait_for("end of its readiness", SOON, unready).await;
     assert_eq!(shop.get(As::Nobody, "/livez").await.expect(200)["status"], "ok");
-}
-
-fn plan(faults: &Faults) -> Plan {
-    Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    }
 }
 
 #[track_caller]
@@ -185,11 +179,7 @@ async fn a_stop_answers_what_is_under_way_however_little_else_is_to_be_finished(
     // Longer than the consumer's last poll, with which everything else has ended.
     let under_way = Duration::from_secs(4);
     let faults = Faults::none();
-    let mut shop = Shop::open_with(Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    })
-    .await;
+    let mut shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(250);
     shop.add(ADA, "me", tea, 1).await.expect(200);
     let before = faults.calls("UpdateItem");
@@ -200,11 +190,11 @@ async fn a_stop_answers_what_is_under_way_however_little_else_is_to_be_finished(
         .put(format!("{}/v1/baskets/me/items/{tea}", shop.url));
     let request = request.bearer_auth(Issuer::shared().customer("ada"));
     let request = tokio::spawn(request.json(&json!({"quantity": 5})).send());
-    let deadline = Instant::now() + SOON;
-    while faults.calls("UpdateItem") == before {
-        assert!(Instant::now() < deadline, "the request never comes to the table");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let arrived = async || match faults.calls("UpdateItem") {
+        calls if calls == before => Err(Pending::new(calls)),
+        _ => Ok(()),
+    };
+    shop.activity.wait_for("call of the table", SOON, arrived).await;
     shop.stop().await;
     // Nothing of the process is left that could answer now.
     let answer = tokio::time::timeout(Duration::from_secs(1), request).await;

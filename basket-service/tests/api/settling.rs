@@ -193,11 +193,7 @@ async fn of_the_answers_to_a_checkout_the_first_to_come_counts_whatever_their_se
 #[tokio::test]
 async fn an_answer_whose_effect_or_acknowledgement_is_lost_takes_effect_once() {
     let faults = Faults::none();
-    let shop = Shop::open_with(Plan {
-        outgoing: faults.outgoing(),
-        ..Plan::default()
-    })
-    .await;
+    let shop = Shop::open_with(Plan::behind(&faults)).await;
     let tea = shop.catalog.sells(1);
     for (key, operation, times, fault) in [
         ("lost-once", "UpdateItem", 1, Fate::AnswerLost),

@@ -1,7 +1,6 @@
 //! What was not published, or not answered, is asked for again.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use basket_service::store::Store;
 use basket_service::sweep::Sweeper;
@@ -11,8 +10,8 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::outbox::Publisher;
 use shared::testing::Issuer;
+use shared::testing::activity::Pending;
 use shared::testing::faults::{Fate, Faults};
-use tokio::time::Instant;
 
 use crate::harness::{As, Plan, SOON, Shop, requested, to_berlin};
 
@@ -25,17 +24,18 @@ async fn checked_out(shop: &Shop, who: As<'_>, key: &str) -> String {
 }
 
 /// The events of this order, as soon as there are so many.
-async fn published(tap: &EventTap, order_id: &str, at_least: usize) -> Vec<Event> {
-    let deadline = Instant::now() + SOON;
-    loop {
+async fn published(shop: &Shop, tap: &EventTap, order_id: &str, at_least: usize) -> Vec<Event> {
+    let check = async || {
         let mut events = tap.seen().await.unwrap();
         events.retain(|event| event.detail["data"]["order_id"] == order_id);
         if events.len() >= at_least {
-            return events;
+            Ok(events)
+        } else {
+            Err(Pending::new(events.len()))
         }
-        assert!(Instant::now() < deadline, "{} events came", events.len());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
+    let what = format!("{at_least} events of the order");
+    shop.activity.wait_for(&what, SOON, check).await
 }
 
 fn entry_failed() -> Fate {
@@ -48,13 +48,7 @@ fn entry_failed() -> Fate {
 #[tokio::test]
 async fn a_checkout_is_accepted_without_the_bus_and_published_when_it_is_back() {
     let faults = Faults::none();
-    let plan = || {
-        Plan {
-            outgoing: faults.outgoing(),
-            ..Plan::default()
-        }
-        .with("--checkout-retry-s=1")
-    };
+    let plan = || Plan::behind(&faults).with("--checkout-retry-s=1");
     let shop = Shop::open_with(plan()).await;
     let tap = shop.deployment.tap().await.unwrap();
     for (key, fault) in [("away", Fate::Lost), ("entry-refused", entry_failed())] {
@@ -83,7 +77,7 @@ async fn a_checkout_without_an_answer_is_asked_for_again_until_it_comes() {
     let tap = shop.deployment.tap().await.unwrap();
     let order_id = checked_out(&shop, ADA, "k").await;
     // The third comes after its prices hold no longer: only the order service ends a checkout.
-    let events = published(&tap, &order_id, 3).await;
+    let events = published(&shop, &tap, &order_id, 3).await;
     let same: HashSet<String> = events.iter().map(|event| event.detail.to_string()).collect();
     assert_eq!(same.len(), 1, "publishing again changes nothing of an event");
     shop.answer("OrderFailed", Shop::failed("ada", &order_id, "expired"))
@@ -97,13 +91,7 @@ async fn a_checkout_without_an_answer_is_asked_for_again_until_it_comes() {
 #[tokio::test]
 async fn a_killed_service_leaves_its_work_to_the_next() {
     let faults = Faults::none();
-    let plan = || {
-        Plan {
-            outgoing: faults.outgoing(),
-            ..Plan::default()
-        }
-        .with("--checkout-retry-s=1")
-    };
+    let plan = || Plan::behind(&faults).with("--checkout-retry-s=1");
     let mut shop = Shop::open_with(plan()).await;
     let tap = shop.deployment.tap().await.unwrap();
     faults.on("PutEvents", 1000, Fate::Lost);
@@ -143,8 +131,10 @@ async fn of_two_sweepers_one_asks_and_each_time_later() {
     let mut pauses = Vec::new();
     for round in 1..=3 {
         let due_at = under_way().await.due_at;
-        while jiff::Timestamp::now() < due_at {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while let Ok(left) = std::time::Duration::try_from(due_at.duration_since(jiff::Timestamp::now()))
+            && !left.is_zero()
+        {
+            tokio::time::sleep(left).await;
         }
         let before = faults.calls("PutEvents");
         let sweeps = (0..shared::due::SHARDS).flat_map(|shard| [sweeper.shard(shard), sweeper.shard(shard)]);
