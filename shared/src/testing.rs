@@ -58,6 +58,13 @@ pub fn rewrites_checked_in() -> bool {
     std::env::var("UPDATE_CHECKED_IN").is_ok_and(|v| v == "1")
 }
 
+/// Whether tests run at their full size, as the nightly run has them: `COMPLETE=1`.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+pub fn is_complete_run() -> bool {
+    std::env::var("COMPLETE").is_ok_and(|v| v == "1")
+}
+
 /// Holds `now` against a file that is made from code and checked in, or rewrites the file where
 /// `UPDATE_CHECKED_IN=1` asks for it.
 ///

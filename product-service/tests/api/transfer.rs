@@ -1,11 +1,15 @@
 //! Import and export.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deploy_local::catalog;
+use product_service::catalog::import::Import;
 use reqwest::{Body, Method, Response};
 use serde_json::{Value, json};
 use shared::testing::faults::{Fate, Faults};
+use shared::testing::is_complete_run;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -214,8 +218,9 @@ async fn answers_come_while_rows_are_still_being_sent() {
 async fn rows_that_change_nothing_cost_a_fiftieth_of_a_round_trip() {
     let faults = Faults::none();
     let shop = Shop::open_with(faults.clone(), &["--sweep-every-ms=600000"]).await;
-    let body: String = catalog::ndjson(catalog::generated(1_000)).collect();
-    assert_eq!(summary(&shop.import(&body).await)["created"], 1_000);
+    let rows = if is_complete_run() { 1_000 } else { 500 };
+    let body: String = catalog::ndjson(catalog::generated(rows)).collect();
+    assert_eq!(summary(&shop.import(&body).await)["created"], rows);
     let operations = [
         "BatchGetItem",
         "GetItem",
@@ -227,41 +232,60 @@ async fn rows_that_change_nothing_cost_a_fiftieth_of_a_round_trip() {
     ];
     let count = || operations.map(|operation| faults.calls(operation));
     let before = count();
-    assert_eq!(summary(&shop.import(&body).await)["unchanged"], 1_000);
+    assert_eq!(summary(&shop.import(&body).await)["unchanged"], rows);
     let calls: Vec<_> = count()
         .iter()
         .zip(before)
         .map(|(after, before)| after - before)
         .collect();
-    // Twenty, and a few more where a batch had to wait for lines.
-    assert!((20..=24).contains(&calls[0]), "{calls:?}");
+    // One for each fifty, and a few more where a batch had to wait for lines.
+    let batches = u64::from(rows / 50);
+    assert!((batches..=batches * 6 / 5).contains(&calls[0]), "{calls:?}");
     assert_eq!(calls[1..], [0; 6]);
 }
 
+/// 300 rows cross the same limits as thousands, which the complete run has.
 #[tokio::test]
-async fn a_catalog_of_thousands_goes_in_and_comes_out() {
-    let shop = Shop::open().await;
-    const COUNT: u32 = 2_000;
-    let body: String = catalog::ndjson(catalog::generated(COUNT)).collect();
+async fn a_catalog_of_many_batches_goes_in_and_comes_out() {
+    let (reads, pages) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let faults = Faults::when({
+        let (reads, pages) = (Arc::clone(&reads), Arc::clone(&pages));
+        move |call| {
+            let counter = match call.name {
+                "BatchGetItem" => &reads,
+                "Query" if call.body["IndexName"] != "due" => &pages,
+                _ => return Fate::Passes,
+            };
+            counter.fetch_add(1, Ordering::SeqCst);
+            Fate::Passes
+        }
+    });
+    let shop = Shop::open_with(faults, &[]).await;
+    let count = if is_complete_run() { 2_000 } else { 300 };
+    let batches = count / Import::BATCH;
+    let rows = || catalog::generated(count.try_into().unwrap());
+    let body: String = catalog::ndjson(rows()).collect();
+    assert!(batches > 5, "several batches of an import, and pages of an export");
+    assert!(body.len() > 64 * 1024, "more than one chunk of a body: {}", body.len());
     let answers = shop.import(&body).await;
-    assert_eq!(answers.len(), 2_001);
-    assert_eq!(summary(&answers)["created"], COUNT);
+    assert_eq!(answers.len(), count + 1);
+    assert_eq!(summary(&answers)["created"], count);
+    assert!(reads.load(Ordering::SeqCst) >= batches, "{reads:?}");
 
     let export = |query: &'static str| {
         let path = format!("/v1/products/export{query}");
         sent(shop.request(As::Merchant, Method::GET, &path))
     };
     let exported = export("?with=on_hand").await;
+    assert!(pages.load(Ordering::SeqCst) >= batches, "{pages:?}");
     assert_eq!(exported.header("content-type"), "application/x-ndjson");
-    let mut rows: Vec<_> = exported.lines();
-    rows.sort_by(|a, b| a["sku"].as_str().cmp(&b["sku"].as_str()));
-    let expected: Vec<_> = catalog::generated(COUNT)
-        .map(|row| with(row, json!({"acceptance": "auto"})))
-        .collect();
-    assert_eq!(rows.len(), expected.len());
-    assert!(rows == expected);
+    let mut found: Vec<_> = exported.lines();
+    found.sort_by(|a, b| a["sku"].as_str().cmp(&b["sku"].as_str()));
+    let expected: Vec<_> = rows().map(|row| with(row, json!({"acceptance": "auto"}))).collect();
+    assert_eq!(found.len(), expected.len());
+    assert!(found == expected);
     // What comes out goes in again and changes nothing.
-    assert_eq!(summary(&shop.import(&exported.text).await)["unchanged"], COUNT);
+    assert_eq!(summary(&shop.import(&exported.text).await)["unchanged"], count);
     let plain = export("").await;
     assert!(plain.lines().iter().all(|row| row.get("on_hand").is_none()));
 }
