@@ -1,15 +1,18 @@
 //! The process' parts put together: the HTTP server and the sweeper, started and stopped as one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
 use anyhow::Context;
 use shared::aws::Aws;
+use shared::due::Pause;
 use shared::health::Readiness;
 use shared::outbox::Publisher;
 use shared::outgoing::Outgoing;
 use shared::run::{self, Tasks};
 use shared::server::{Routes, Server};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -27,6 +30,7 @@ pub struct Application {
     server: Server,
     sweeper: Sweeper,
     sweep_every: Duration,
+    sweep_signal: Arc<Notify>,
     drain: Duration,
     stop: CancellationToken,
 }
@@ -85,9 +89,19 @@ impl Application {
             server: Server::listen(common, &outgoing, routes, &stop)?,
             sweeper: Sweeper::new(store, relay),
             sweep_every: Duration::from_millis(settings.sweep_every_ms),
+            sweep_signal: Arc::default(),
             drain: Duration::from_secs(common.shutdown_s),
             stop,
         })
+    }
+
+    /// Has the sweeper start its next round when `signal` is notified, beside its own interval.
+    #[must_use]
+    pub fn sweep_on(self, signal: Arc<Notify>) -> Self {
+        Self {
+            sweep_signal: signal,
+            ..self
+        }
     }
 
     /// Where it listens.
@@ -113,7 +127,8 @@ impl Application {
         let swept = CancellationToken::new();
         self.server.run(&mut tasks, swept.clone().cancelled_owned());
         tasks.spawn("the sweeper", async move {
-            self.sweeper.run(self.sweep_every, stop).await;
+            let pause = Pause::new(self.sweep_every, self.sweep_signal);
+            self.sweeper.run(pause, stop).await;
             swept.cancel();
             Ok(())
         });

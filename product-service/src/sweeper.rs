@@ -3,10 +3,8 @@
 //! Dying at any line leaves an item due, at the latest when its lease ends; whatever is done to it
 //! twice changes nothing.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use shared::due::{self, Swept};
+use shared::due::{self, Pause, Swept};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +41,7 @@ impl Sweeper {
     }
 
     /// Sweeps every shard, with that pause between, until `stop`.
-    pub async fn run(self, pause: Duration, stop: CancellationToken) {
+    pub async fn run(self, pause: Pause, stop: CancellationToken) {
         due::sweep("products", pause, stop, |shard| self.clone().sweep(shard)).await;
     }
 

@@ -163,7 +163,8 @@ async fn a_page_of_twenty_costs_the_same_in_a_catalog_of_any_size() {
 async fn a_sweep_with_nothing_due_costs_half_a_unit_a_shard() {
     let faults = Faults::none();
     let shop = Shop::open_with(faults.clone(), &["--sweep-every-ms=100"]).await;
-    crate::harness::eventually("it swept twice", async || faults.calls("Query") >= 16).await;
+    shop.eventually("it swept twice", async || faults.calls("Query") >= 16)
+        .await;
     drop(shop);
     let others = ["UpdateItem", "TransactWriteItems", "BatchGetItem", "Scan", "DeleteItem"];
     assert!(others.iter().all(|operation| faults.calls(operation) == 0));

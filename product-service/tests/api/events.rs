@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::harness::{SOON, Shop, eventually, tea, with};
+use crate::harness::{SOON, Shop, tea, with};
 
 async fn told(tap: &EventTap, name: &str) -> Value {
     let found = tap.wait_for(SOON, |event| event.detail_type == name).await.unwrap();
@@ -158,7 +158,7 @@ async fn an_event_told_twice_is_the_same_event() {
     let shop = Shop::open_with(faults, &["--outbox-due-ms=10"]).await;
     let tap = shop.deployment.tap().await.unwrap();
     shop.product("TEA-1", 0).await;
-    eventually("it is told again", async || {
+    shop.eventually("it is told again", async || {
         named(&tap.seen().await.unwrap(), "ProductCreated").len() > 1
     })
     .await;
@@ -184,7 +184,7 @@ async fn an_import_tells_of_every_row_that_changed() {
             .collect::<String>(),
     )
     .await;
-    eventually("everything is told", async || {
+    shop.eventually("everything is told", async || {
         let seen = tap.seen().await.unwrap();
         ["ProductCreated", "StockAvailable", "ProductChanged"].map(|name| named(&seen, name).len()) == [30, 30, 5]
     })
@@ -228,7 +228,8 @@ async fn what_nobody_can_read_keeps_nothing_else_from_being_told_and_is_parked()
         let request = request.key("pk", text(&broken)).key("sk", text("OUTBOX"));
         request.send().await.unwrap().item.unwrap()
     };
-    eventually("it is parked", async || item().await.contains_key("parked_at")).await;
+    shop.eventually("it is parked", async || item().await.contains_key("parked_at"))
+        .await;
     let parked = item().await;
     assert!(!parked.contains_key("due_at") && parked.contains_key("events"));
 }

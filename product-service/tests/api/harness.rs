@@ -1,5 +1,6 @@
 //! What each test stands on: a service of its own, and short ways to talk to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -12,10 +13,10 @@ use reqwest_middleware::{ClientWithMiddleware, RequestBuilder};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::outgoing::Outgoing;
+use shared::testing::activity::{Activity, Pending};
 use shared::testing::faults::Faults;
 use shared::testing::process::{Listening, Process};
 use shared::testing::{CLIENT_ID, Issuer, conformance};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Long enough for a busy machine; only a test that fails waits for it.
@@ -28,6 +29,10 @@ const IMPORT: Duration = Duration::from_secs(300);
 pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
     pub(crate) url: String,
+    /// Of all its processes.
+    pub(crate) activity: Activity,
+    /// Sweeps at the start of a process, and when a test that waits sees that something is due.
+    sweeps_on_demand: bool,
     http: ClientWithMiddleware,
     process: Option<Process>,
 }
@@ -56,27 +61,47 @@ impl Shop {
 
     /// With faults between the service and AWS, and further arguments.
     pub(crate) async fn open_with(faults: Faults, arguments: &[&str]) -> Self {
-        let deployment = Cloud::for_tests().deploy(&[Stack::Product]).await.unwrap();
-        let deployment = deployment.judged_by(conformance::of("product-service")).await.unwrap();
-        let mut shop = Self {
-            deployment,
-            url: String::new(),
-            http: Outgoing::new().unwrap().http,
-            process: None,
-        };
+        let mut shop = Self::closed(false).await;
         shop.start(&faults, arguments).await;
         shop
     }
 
+    /// The same, with processes that sweep on demand.
+    pub(crate) async fn open_swept_on_demand(faults: Faults, arguments: &[&str]) -> Self {
+        let mut shop = Self::closed(true).await;
+        shop.start(&faults, arguments).await;
+        shop
+    }
+
+    async fn closed(sweeps_on_demand: bool) -> Self {
+        let deployment = Cloud::for_tests().deploy(&[Stack::Product]).await.unwrap();
+        let deployment = deployment.judged_by(conformance::of("product-service")).await.unwrap();
+        Self {
+            deployment,
+            url: String::new(),
+            activity: Activity::default(),
+            sweeps_on_demand,
+            http: Outgoing::new().unwrap().http,
+            process: None,
+        }
+    }
+
     /// Starts the service, again where it was stopped: what it keeps, it keeps in its table.
     pub(crate) async fn start(&mut self, faults: &Faults, arguments: &[&str]) {
-        let settings = self.settings(arguments);
+        let mut settings = self.settings(arguments);
+        faults.report_to(&self.activity);
+        let mut sweep_signal = Arc::default();
+        if self.sweeps_on_demand {
+            settings.sweep_every_ms = 60_000;
+            sweep_signal = self.activity.sweep_signal();
+        }
         let outgoing = faults.outgoing();
         let process = Process::start(async move {
             let cloud = Cloud::for_tests();
             let (tables, others) = (cloud.tables_url(), cloud.ministack_url());
             let aws = Aws::at(&settings.common.aws, &outgoing, tables, others).await;
             let application = Application::with_aws(settings, outgoing, aws).await?;
+            let application = application.sweep_on(sweep_signal);
             Ok(Listening {
                 port: application.port(),
                 stop: application.stop(),
@@ -229,6 +254,18 @@ impl Shop {
         self.put(&path, "*", &json!({"on_hand": on_hand})).await
     }
 
+    /// Checks at each effect of the service until it is so.
+    pub(crate) async fn eventually(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let check = async || {
+            if is_so().await {
+                Ok(())
+            } else {
+                Err(Pending::new("not yet"))
+            }
+        };
+        self.activity.wait_for(what, SOON, check).await;
+    }
+
     /// What can be bought of a product.
     pub(crate) async fn available(&self, product: &str) -> u64 {
         let answer = self.get(&format!("/v1/products/{product}")).await;
@@ -303,15 +340,6 @@ pub(crate) async fn sent(request: RequestBuilder) -> Answer {
         status: response.status(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
-    }
-}
-
-/// Asks until it is so.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let deadline = Instant::now() + SOON;
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::testing::faults::{Fate, Faults};
 use uuid::Uuid;
 
-use crate::harness::{As, Shop, eventually, sent};
+use crate::harness::{As, Shop, sent};
 
 /// On hand, reserved, available.
 async fn counters(shop: &Shop, product: &str) -> [u64; 3] {
@@ -305,7 +305,7 @@ async fn a_hold_that_expired_is_given_back_and_one_held_again_is_not() {
     }
     assert_eq!(shop.hold_for(renewed, &[(&id, 2)], 600).await.status, 200);
     assert_eq!(shop.commit(sold).await.status, 200);
-    eventually("the hold is given back", async || {
+    shop.eventually("the hold is given back", async || {
         counters(&shop, &id).await == [8, 2, 6]
     })
     .await;
@@ -321,7 +321,8 @@ async fn a_hold_whose_time_is_over_can_be_committed_until_it_is_given_back() {
     let order = Uuid::new_v4();
     let held = shop.hold_for(order, &[(&id, 2)], 1).await.json();
     let expires_at: jiff::Timestamp = held["expires_at"].as_str().unwrap().parse().unwrap();
-    eventually("its time is over", async || jiff::Timestamp::now() > expires_at).await;
+    shop.eventually("its time is over", async || jiff::Timestamp::now() > expires_at)
+        .await;
     assert_eq!(shop.commit(order).await.json()["state"], "committed");
 }
 
