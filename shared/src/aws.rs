@@ -31,6 +31,10 @@ pub struct AwsSettings {
     /// Time-out of an AWS call, all its attempts included.
     #[arg(long, env = "AWS_CALL_TIMEOUT_MS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(10..=120_000))]
     pub aws_call_timeout_ms: u64,
+    /// Upper bound on the random pause before the second try, in milliseconds; doubled with each further try. The default is
+    /// the SDK's own.
+    #[arg(long, env = "AWS_CALL_BACKOFF_MS", hide = true, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub aws_call_backoff_ms: u64,
 }
 
 /// The configuration that every client of ours is made from.
@@ -99,7 +103,11 @@ impl Aws {
 fn loader(settings: &AwsSettings, outgoing: &Outgoing) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(outgoing.aws.clone())
-        .retry_config(RetryConfig::standard().with_max_attempts(settings.aws_call_attempts))
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(settings.aws_call_attempts)
+                .with_initial_backoff(Duration::from_millis(settings.aws_call_backoff_ms)),
+        )
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(2))

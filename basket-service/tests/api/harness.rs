@@ -174,6 +174,7 @@ impl Shop {
             format!("--basket-settle-queue-url={}", of("BASKET_SETTLE_QUEUE_URL")),
             format!("--basket-settle-dlq-url={}", of("BASKET_SETTLE_DLQ_URL")),
             "--sweep-interval-ms=100".to_owned(),
+            "--aws-call-backoff-ms=1".to_owned(),
         ];
         // The later of two wins.
         arguments.retain(|usual| !more.iter().any(|own| own.split('=').next() == usual.split('=').next()));

@@ -43,6 +43,7 @@ pub(crate) async fn aws(faults: &Faults) -> Aws {
         aws_call_attempts: 1,
         aws_attempt_timeout_ms: 1_000,
         aws_call_timeout_ms: 1_000,
+        aws_call_backoff_ms: 1,
     };
     let nobody = "http://127.0.0.1:9";
     Aws::at(&settings, &faults.outgoing(), nobody, nobody).await
