@@ -58,9 +58,6 @@ pub struct Application {
     stop: CancellationToken,
 }
 
-/// A message is this service's own for so long; it is extended while it is worked on.
-const VISIBILITY: Duration = Duration::from_secs(30);
-
 impl Application {
     /// Sets everything up and opens the connection to the table.
     ///
@@ -93,7 +90,7 @@ impl Application {
             url: settings.basket_settle_queue_url.clone(),
             dead_letters_url: settings.basket_settle_dlq_url.clone(),
             in_flight: settings.settle_in_flight.into(),
-            visibility: VISIBILITY,
+            timing: settings.queue,
         };
         let state = State {
             baskets: Baskets {

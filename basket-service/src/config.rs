@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use shared::config::CommonSettings;
+use shared::queue::QueueTiming;
 
 use crate::clients::product::ProductSettings;
 
@@ -29,6 +30,9 @@ pub struct Settings {
     /// Dead-letter queue of answers that could not be processed.
     #[arg(long, env = "BASKET_SETTLE_DLQ_URL")]
     pub basket_settle_dlq_url: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub queue: QueueTiming,
     /// Limit of answers processed at the same time.
     #[arg(long, env = "SETTLE_IN_FLIGHT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub settle_in_flight: u16,

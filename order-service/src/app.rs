@@ -48,7 +48,6 @@ pub struct Application {
 
 /// Messages worked on at once: each is done with once its order is stored.
 const MESSAGES_IN_FLIGHT: usize = 20;
-const VISIBILITY: Duration = Duration::from_secs(30);
 
 impl Application {
     /// Makes everything and listens.
@@ -77,7 +76,7 @@ impl Application {
             url: settings.processing_queue_url.clone(),
             dead_letters_url: settings.processing_dlq_url.clone(),
             in_flight: MESSAGES_IN_FLIGHT,
-            visibility: VISIBILITY,
+            timing: settings.queue,
         };
         let desk = Desk {
             fulfilment: Arc::clone(&fulfilment),

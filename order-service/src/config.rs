@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use secrecy::SecretString;
 use shared::config::CommonSettings;
 use shared::contract::checkout::Acceptance;
+use shared::queue::QueueTiming;
 use shared::service_token::ServiceTokenSettings;
 use url::Url;
 
@@ -27,6 +28,9 @@ pub struct Settings {
     /// Dead-letter queue of checkouts that could not be processed.
     #[arg(long, env = "PROCESSING_DLQ_URL")]
     pub processing_dlq_url: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented where it is defined")]
+    pub queue: QueueTiming,
     /// Limit of open event streams. Each is one of the 1,024 requests that the gateway has under way to all replicas.
     #[arg(long, env = "EVENT_STREAMS", default_value_t = 250, value_parser = clap::value_parser!(u16).range(1..=9_000))]
     pub event_streams: u16,

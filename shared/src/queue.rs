@@ -15,6 +15,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
+use clap::Args;
 use jiff::Timestamp;
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
@@ -44,8 +45,20 @@ pub struct Queue {
     pub dead_letters_url: String,
     /// Messages worked on at the same time.
     pub in_flight: usize,
-    /// How long a message is ours before it must be extended.
-    pub visibility: Duration,
+    /// How long a message is ours before it must be extended, and when one that failed comes again.
+    pub timing: QueueTiming,
+}
+
+/// Times of a queue's consumer. SQS counts them in seconds.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct QueueTiming {
+    /// Time for which a message is hidden from other consumers. It is extended while the message is processed.
+    #[arg(long, env = "QUEUE_VISIBILITY_S", hide = true, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub queue_visibility_s: u16,
+    /// Time after the first failure of a message until it is received again; doubled with each further failure, up to 60 s. A
+    /// message that cannot be read is received again after the same time each time, since waiting makes it no more readable.
+    #[arg(long, env = "QUEUE_RETRY_S", hide = true, default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=60))]
+    pub queue_retry_s: u16,
 }
 
 /// What became of a message.
@@ -74,8 +87,6 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 const HAND_BACK: Duration = Duration::from_secs(1);
 /// Between tries of a message: doubled with each, up to this.
 const LONGEST_PAUSE_S: i32 = 60;
-/// Waiting makes a message no more readable.
-const PAUSE_OF_UNREADABLE_S: i32 = 1;
 
 static HANDLED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     global::meter("shared")
@@ -186,7 +197,7 @@ impl Queue {
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(at_most).unwrap_or(1))
             .wait_time_seconds(seconds(LONG_POLL))
-            .visibility_timeout(seconds(self.visibility))
+            .visibility_timeout(self.timing.queue_visibility_s.into())
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             // The poll itself takes its time: longer than other calls may.
@@ -312,10 +323,12 @@ impl Queue {
 
     /// Runs `work` and keeps the message ours for as long as it takes.
     async fn while_extended<T>(&self, receipt: &str, work: impl Future<Output = T>) -> T {
+        let visibility = Duration::from_secs(self.timing.queue_visibility_s.into());
         let extend = async {
             loop {
-                tokio::time::sleep(self.visibility / 2).await;
-                self.change_visibility(receipt, seconds(self.visibility)).await;
+                tokio::time::sleep(visibility / 2).await;
+                self.change_visibility(receipt, self.timing.queue_visibility_s.into())
+                    .await;
             }
         };
         tokio::select! {
@@ -327,8 +340,8 @@ impl Queue {
     async fn settle(&self, message: &Message, receipt: &str, outcome: Outcome) {
         let (why, pause) = match outcome {
             Outcome::Done => return self.delete(receipt).await,
-            Outcome::Again(why) => (why, pause_s(message)),
-            Outcome::Unreadable(why) => (why, PAUSE_OF_UNREADABLE_S),
+            Outcome::Again(why) => (why, self.timing.pause_s(tries(message))),
+            Outcome::Unreadable(why) => (why, self.timing.queue_retry_s.into()),
         };
         if tries(message) >= TRIES && self.bury(message, why).await {
             return self.delete(receipt).await;
@@ -470,10 +483,30 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
-/// 1, 2, 4 ... seconds by how often it has come.
-fn pause_s(message: &Message) -> i32 {
-    1_i32
-        .checked_shl(tries(message).saturating_sub(1))
-        .filter(|s| (1..=LONGEST_PAUSE_S).contains(s))
-        .unwrap_or(LONGEST_PAUSE_S)
+impl QueueTiming {
+    /// Returns the pause after so many tries.
+    fn pause_s(self, tries: u32) -> i32 {
+        let factor = 2_i32.saturating_pow(tries.saturating_sub(1));
+        i32::from(self.queue_retry_s)
+            .saturating_mul(factor)
+            .min(LONGEST_PAUSE_S)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_doubles_with_each_try_up_to_a_minute() {
+        let pauses = |queue_retry_s| {
+            let timing = QueueTiming {
+                queue_visibility_s: 30,
+                queue_retry_s,
+            };
+            [1, 2, 3, 4, 7, 40].map(|tries| timing.pause_s(tries))
+        };
+        assert_eq!(pauses(1), [1, 2, 4, 8, 60, 60]);
+        assert_eq!(pauses(0), [0; 6]);
+    }
 }

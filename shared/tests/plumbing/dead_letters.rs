@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use deploy_local::Deployment;
 use jiff::Timestamp;
@@ -16,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::gate::Gate;
 use crate::messages::{DRAIN, deployment, messages_left, placed, publish, queue, until, visible};
 
-const OURS_FOR: Duration = Duration::from_secs(30);
+/// Seconds.
+const OURS_FOR: u16 = 30;
 
 fn letters(queue: &Queue) -> DeadLetters {
     DeadLetters::of(queue, |delivery| {
@@ -65,7 +65,9 @@ fn consumed(
 #[tokio::test]
 async fn a_message_that_is_given_up_says_why_and_goes_back_when_it_is_told_to() {
     let deployment = deployment().await;
-    let queue = queue(&deployment, 2, OURS_FOR);
+    let mut queue = queue(&deployment, 2, OURS_FOR);
+    // The first try and the last lie seconds apart, so that they can be told apart in the letter.
+    queue.timing.queue_retry_s = 1;
     let (mended, tries) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (stop, consuming) = consumed(&queue, {
         let (mended, tries) = (Arc::clone(&mended), Arc::clone(&tries));

@@ -12,7 +12,7 @@ use shared::contract::{Delivery, Entry, Envelope};
 use shared::ids::OrderId;
 use shared::money::Money;
 use shared::outbox::Publisher;
-use shared::queue::{Outcome, Queue, TRIES, Why};
+use shared::queue::{Outcome, Queue, QueueTiming, TRIES, Why};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -30,14 +30,18 @@ pub(crate) async fn deployment() -> Deployment {
         .unwrap()
 }
 
-pub(crate) fn queue(deployment: &Deployment, in_flight: usize, visibility: Duration) -> Queue {
+/// A consumer's queue whose messages come again at once when they fail.
+pub(crate) fn queue(deployment: &Deployment, in_flight: usize, queue_visibility_s: u16) -> Queue {
     let url = deployment.setting("BASKET_SETTLE_QUEUE_URL").unwrap().to_owned();
     Queue {
         client: deployment.sqs(),
         url,
         dead_letters_url: deployment.setting("BASKET_SETTLE_DLQ_URL").unwrap().to_owned(),
         in_flight,
-        visibility,
+        timing: QueueTiming {
+            queue_visibility_s,
+            queue_retry_s: 0,
+        },
     }
 }
 
@@ -107,7 +111,7 @@ async fn more_events_than_a_call_holds_all_arrive_and_are_deleted_once_handled()
 
     let (tell, mut told) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
-    let queue = queue(&deployment, 4, Duration::from_secs(30));
+    let queue = queue(&deployment, 4, 30);
     let consuming = tokio::spawn(queue.clone().consume(stop.clone(), DRAIN, move |delivery: Delivery| {
         tell.send(delivery.detail.id).unwrap();
         async { Outcome::Done }
@@ -133,7 +137,7 @@ async fn no_more_is_in_work_than_there_are_places_and_a_stop_waits_for_it() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let gate = CancellationToken::new();
     let stop = CancellationToken::new();
-    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    let queue = queue(&deployment, 2, 30);
     let handle = {
         let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), gate.clone());
         move |_: Delivery| {
@@ -165,7 +169,7 @@ async fn a_message_that_comes_in_the_middle_of_a_stop_is_there_for_others_at_onc
     let gate = Gate::default();
     let queue = Queue {
         client: gate.sqs().await,
-        ..queue(&deployment, 2, Duration::from_secs(30))
+        ..queue(&deployment, 2, 30)
     };
     gate.hold("ReceiveMessage");
     let stop = CancellationToken::new();
@@ -190,7 +194,7 @@ async fn what_is_not_done_when_the_time_of_a_stop_is_over_is_there_for_others_at
     publish(&deployment, &[placed(), placed(), placed()]).await;
     let begun = Arc::new(AtomicUsize::new(0));
     let stop = CancellationToken::new();
-    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    let queue = queue(&deployment, 2, 30);
     let handle = {
         let begun = Arc::clone(&begun);
         move |_: Delivery| {
@@ -216,7 +220,7 @@ async fn one_of_several_messages_fails_and_that_one_alone_comes_again() {
     publish(&deployment, &entries).await;
     let (tell, mut told) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
-    let queue = queue(&deployment, 10, Duration::from_secs(30));
+    let queue = queue(&deployment, 10, 30);
     let handle = {
         let tries = Arc::new(AtomicUsize::new(0));
         move |delivery: Delivery| {
@@ -266,7 +270,7 @@ async fn a_message_stays_ours_for_as_long_as_it_is_worked_on() {
     publish(&deployment, &[placed()]).await;
     let times = Arc::new(AtomicUsize::new(0));
     let stop = CancellationToken::new();
-    let queue = queue(&deployment, 2, Duration::from_secs(1));
+    let queue = queue(&deployment, 2, 1);
     let handle = {
         let times = Arc::clone(&times);
         move |_: Delivery| {
@@ -290,7 +294,7 @@ async fn a_message_stays_ours_for_as_long_as_it_is_worked_on() {
 async fn what_cannot_be_read_goes_to_the_dead_letters_holds_up_nobody_and_is_told_of_once() {
     let deployment = deployment().await;
     let told_of = Told::here();
-    let queue = queue(&deployment, 2, Duration::from_secs(30));
+    let queue = queue(&deployment, 2, 30);
     queue
         .client
         .send_message()
@@ -331,7 +335,7 @@ async fn a_queue_that_is_away_is_told_of_when_it_goes_and_when_it_comes_back() {
     let (deployment, gate, told) = (deployment().await, Gate::default(), Told::here());
     let queue = Queue {
         client: gate.sqs().await,
-        ..queue(&deployment, 1, Duration::from_secs(30))
+        ..queue(&deployment, 1, 30)
     };
     gate.refuse("ReceiveMessage");
     let stop = CancellationToken::new();
