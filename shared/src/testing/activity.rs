@@ -43,8 +43,8 @@ impl Activity {
         Arc::clone(&self.0.sweep)
     }
 
-    /// Returns the outcome of `check`, which runs at once and after each effect. While it is pending, the sweepers are
-    /// woken when an item becomes due, or else at each idle interval.
+    /// Returns the outcome of `check`, which runs at once and after each effect. When an item for which it waits becomes
+    /// due, a sweeper is woken.
     ///
     /// # Panics
     /// The condition does not hold `within` the time; the message has `what` and the last state.
@@ -88,9 +88,7 @@ impl Activity {
         let idle = due_in
             .filter(|left| !left.is_zero())
             .map_or(IDLE, |left| left.min(IDLE));
-        if tokio::time::timeout(idle, effects.changed()).await.is_err() && due_in.is_none() {
-            self.0.sweep.notify_one();
-        }
+        let _ = tokio::time::timeout(idle, effects.changed()).await;
     }
 }
 

@@ -101,8 +101,8 @@ pub(super) struct End {
 
 /// Short goes of the process that dies, so that what it leaves is due soon.
 const QUICK: [(&str, &str); 1] = [("FAST_PATH_MS", "1500")];
-/// Sweeps at the start of a process, and when the test sees that the order is due.
-const ON_DEMAND: [(&str, &str); 1] = [("SWEEP_MS", "60000")];
+/// Few sweeps beside those at the start of a process and when the test sees that the order is due.
+const ON_DEMAND: [(&str, &str); 1] = [("SWEEP_MS", "2000")];
 const PRICE: i64 = 500;
 const IN_STOCK: i64 = 10;
 
