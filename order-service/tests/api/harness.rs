@@ -359,5 +359,6 @@ pub(crate) fn address() -> Value {
 
 #[expect(clippy::disallowed_methods, reason = "a client of the service, not the service")]
 fn client() -> Client {
-    Client::new()
+    // Without the machine's certificates, which take longer to load than most tests to send all their requests.
+    Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
