@@ -5,6 +5,8 @@ process ends, however it ends, SIGKILL included: so no ministack is ever left be
 still gets to write its state. One without takes its folder along.
 """
 
+import copy
+import functools
 import os
 import shutil
 import signal
@@ -30,11 +32,16 @@ def end_with_starter() -> None:
 threading.Thread(target=end_with_starter, daemon=True).start()
 
 # After the thread: these imports take a while, and the starter may end meanwhile.
+import yaml  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack.app import main  # noqa: E402
 
 # A long poll is nothing to wait for: whoever asked has been stopped by now.
 Config.graceful_timeout = 0.3
+
+# Tests create the same few stacks hundreds of times, and parsing a template takes longer than making its resources.
+parse_once = functools.lru_cache(maxsize=16)(yaml.load)
+yaml.load = lambda stream, Loader: copy.deepcopy(parse_once(stream, Loader))  # noqa: N803
 
 # A terminal's Ctrl-C reaches the whole foreground group; when to stop is the starter's to say.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
