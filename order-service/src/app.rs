@@ -81,7 +81,11 @@ impl Application {
         let desk = Desk {
             fulfilment: Arc::clone(&fulfilment),
             dead_letters: DeadLetters::of(&queue, intake::readable),
-            streams: Streams::new(settings.event_streams, Duration::from_secs(settings.event_stream_s)),
+            streams: Streams::new(
+                settings.event_streams,
+                Duration::from_secs(settings.event_stream_s),
+                Duration::from_millis(settings.event_heartbeat_ms),
+            ),
             products: fulfilment.products(),
             cursors: Arc::new(CursorKeys::parse(&settings.common.cursor_keys).context("CURSOR_KEYS")?),
             currency: settings.common.shop_currency,

@@ -37,6 +37,9 @@ pub struct Settings {
     /// Duration of one event stream; the client then reconnects.
     #[arg(long, env = "EVENT_STREAM_S", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub event_stream_s: u64,
+    /// Silence after which a comment keeps an open event stream alive.
+    #[arg(long, env = "EVENT_HEARTBEAT_MS", hide = true, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub event_heartbeat_ms: u64,
     /// Base URL of the product service.
     #[arg(long, env = "PRODUCT_SERVICE_URL")]
     pub product_service_url: Url,

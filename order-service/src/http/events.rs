@@ -36,6 +36,9 @@ use crate::domain::state::{State, Status};
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
     life: Duration,
+    /// Proxies cut a connection that is silent for half a minute, and a client that went away is noticed only by
+    /// writing to it.
+    heartbeat: Duration,
 }
 
 /// The last event of a stream: the order's status changes no more.
@@ -46,9 +49,6 @@ struct End {
 
 /// What another replica changed is seen by looking.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Proxies cut what is silent for a minute or half of it; and a client that went away is noticed by
-/// writing to it.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 const HEARTBEAT: &str = ": still here\n\n";
 /// When a client comes back after a stream has ended, in milliseconds.
 const COME_BACK: &str = "retry: 1000\n\n";
@@ -136,11 +136,12 @@ fn is_over(desk: &Desk, order: &Order) -> bool {
 }
 
 impl Streams {
-    /// At most so many at once, each for so long.
-    pub(crate) fn new(at_most: u16, life: Duration) -> Self {
+    /// At most so many at once, each for so long, and silent no longer than the heartbeat.
+    pub(crate) fn new(at_most: u16, life: Duration, heartbeat: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(at_most.into())),
             life,
+            heartbeat,
         }
     }
 
@@ -191,7 +192,7 @@ impl Listener {
             ready: COME_BACK.to_owned(),
             changes,
             next_look: now + LOOK_EVERY,
-            next_heartbeat: now + HEARTBEAT_EVERY,
+            next_heartbeat: now + desk.streams.heartbeat,
             ends: now + desk.streams.life,
             over: false,
             blind: false,
@@ -206,7 +207,7 @@ impl Listener {
     async fn next(&mut self) -> Option<String> {
         loop {
             if !self.ready.is_empty() {
-                self.next_heartbeat = Instant::now() + HEARTBEAT_EVERY;
+                self.next_heartbeat = Instant::now() + self.desk.streams.heartbeat;
                 return Some(std::mem::take(&mut self.ready));
             }
             if self.over {
