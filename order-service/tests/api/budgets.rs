@@ -1,9 +1,8 @@
 //! What each operation may cost, exactly.
 
-use std::time::{Duration, Instant};
-
 use deploy_local::Cloud;
 use serde_json::{Value, json};
+use shared::testing::activity::Pending;
 
 use crate::harness::{SOON, Service, Shop, customer};
 
@@ -59,11 +58,11 @@ async fn a_confirmed_order_takes_four_writes_and_four_times_its_size_and_five_un
 async fn a_sweep_with_nothing_due_takes_eight_reads_of_half_a_unit() {
     let shop = Shop::open().await;
     let service = shop.start(&[("SWEEP_MS", "60000")]);
-    let deadline = Instant::now() + SOON;
-    while service.faults.charges(&["Query"]).len() < 8 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let check = async || match service.faults.charges(&["Query"]).len() {
+        queries @ ..8 => Err(Pending::new(queries)),
+        _ => Ok(()),
+    };
+    shop.activity.wait_for("whole sweep", SOON, check).await;
     if figures_hold() {
         let queried = service.faults.charges(&["Query"]);
         assert_eq!(queried.iter().map(|charge| charge.read).collect::<Vec<_>>(), [0.5; 8]);

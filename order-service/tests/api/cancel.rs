@@ -1,8 +1,9 @@
 //! Orders that somebody does not want any more.
 
 use serde_json::{Value, json};
+use shared::testing::activity::Pending;
 
-use crate::harness::{Service, Shop, customer, merchant};
+use crate::harness::{SOON, Service, Shop, customer, merchant};
 use crate::products::Stock;
 
 async fn cancel(service: &Service, order: &Value, token: &str) -> reqwest::Response {
@@ -128,11 +129,15 @@ async fn an_order_can_be_cancelled_while_its_payment_is_under_way() {
     let checkout = shop.checkout(&[(tea, 2, 500)], Some("pm_slow"));
     let id = &checkout["order_id"];
     shop.publish(&checkout).await;
-    let deadline = std::time::Instant::now() + crate::harness::SOON;
-    while shop.paid(id) != [("processing", 0, 0)] {
-        assert!(std::time::Instant::now() < deadline, "{:?}", shop.paid(id));
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let check = async || {
+        let paid = shop.paid(id);
+        if paid == [("processing", 0, 0)] {
+            Ok(())
+        } else {
+            Err(Pending::new(paid))
+        }
+    };
+    shop.activity.wait_for("payment under way", SOON, check).await;
 
     assert_eq!(cancel(&service, id, &customer("ada")).await.status(), 200);
     let order = service.settles(&shop, &customer("ada"), id).await;

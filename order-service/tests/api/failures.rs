@@ -1,8 +1,9 @@
 //! Orders that come to nothing, or take their time, and what is left of stock and payment then.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use shared::testing::activity::Pending;
 use shared::testing::faults::Faults;
 use uuid::Uuid;
 
@@ -358,11 +359,11 @@ async fn a_stop_keeps_nobody_waiting() {
     let waiting = service.get(&path, &ada).header("prefer", "wait=20").send();
     let waiting = tokio::spawn(waiting);
     // Its read of the order has been seen: it waits.
-    let deadline = Instant::now() + SOON;
-    while service.faults.answers("GetItem") == 0 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let check = async || match service.faults.answers("GetItem") {
+        0 => Err(Pending::new(0)),
+        _ => Ok(()),
+    };
+    shop.activity.wait_for("read of the order", SOON, check).await;
     tokio::time::timeout(Duration::from_secs(5), service.stop())
         .await
         .unwrap()

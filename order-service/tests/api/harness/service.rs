@@ -14,7 +14,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) faults: Faults,
     process: Process,
-    activity: Activity,
+    pub(crate) activity: Activity,
     http: Client,
 }
 
