@@ -96,15 +96,15 @@ async fn order_service(shop: &Shop, tap: &EventTap, reply: Reply, faults: &Fault
         }
         let published = faults.answers("PutEvents");
         let events = tap.seen().await.unwrap();
-        let asked: Vec<_> = events.iter().filter(|event| event.source == "basket-service").collect();
-        if published > 1 && asked.is_empty() {
+        let requests: Vec<_> = events.iter().filter(|event| event.source == "basket-service").collect();
+        if published > 1 && requests.is_empty() {
             shop.drained().await;
             panic!("the bus took {published} calls, and no event has arrived");
         }
         let patience = usize::from(reply == Reply::PlacedLate && answered.get() == 0);
-        if asked.len() > answered.get() + patience {
-            answered.set(asked.len());
-            let data = &asked[0].detail["data"];
+        if requests.len() > answered.get() + patience {
+            answered.set(requests.len());
+            let data = &requests[0].detail["data"];
             let order_id = data["order_id"].as_str().unwrap();
             match reply {
                 Reply::Placed | Reply::PlacedLate => shop.answer("OrderPlaced", Shop::placed("ada", order_id)).await,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::testing::cuts::Workflow;
 use shared::testing::faults::{Faults, Mutation};
 
-use self::scenario::{Ask, Begins, Bus, End, Meanwhile, Others, Scenario};
+use self::scenario::{Action, Begins, Bus, End, Meanwhile, Others, Scenario};
 use crate::products::Stock;
 use crate::webhook::SECRETS;
 
@@ -112,7 +112,7 @@ async fn a_payment_that_is_never_completed_survives_a_death_at_each_of_its_calls
 async fn an_accepted_order_survives_a_death_at_each_of_its_calls() {
     let scenario = Scenario {
         settings: &[MANUAL],
-        ..Scenario::of(Begins::Asked("awaiting_acceptance", Ask::Accept))
+        ..Scenario::of(Begins::Action("awaiting_acceptance", Action::Accept))
     };
     let told = ["OrderPlaced", "OrderAwaitingAcceptance", "OrderConfirmed"];
     let expected = end("confirmed", Value::Null, &[("succeeded", 1000, 0)], 8, &told);
@@ -128,7 +128,7 @@ fn turned_down(reason: &str) -> End {
 async fn a_rejected_order_survives_a_death_at_each_of_its_calls() {
     let scenario = Scenario {
         settings: &[MANUAL],
-        ..Scenario::of(Begins::Asked("awaiting_acceptance", Ask::Reject))
+        ..Scenario::of(Begins::Action("awaiting_acceptance", Action::Reject))
     };
     every_cut("reject", 6, scenario, turned_down("rejected")).await;
 }
@@ -152,7 +152,7 @@ async fn an_order_that_nobody_accepts_survives_a_death_at_each_of_its_calls() {
 async fn an_order_cancelled_before_anything_was_done_survives_a_death_at_each_of_its_calls() {
     let scenario = Scenario {
         settings: &[("ORDER_GRACE_S", "600")],
-        ..Scenario::of(Begins::Asked("pending", Ask::Cancel))
+        ..Scenario::of(Begins::Action("pending", Action::Cancel))
     };
     let told = ["OrderFailed", "OrderCancelled"];
     let expected = end("cancelled", Value::Null, &[("canceled", 0, 0)], 10, &told);
@@ -161,7 +161,7 @@ async fn an_order_cancelled_before_anything_was_done_survives_a_death_at_each_of
 
 #[tokio::test]
 async fn a_confirmed_order_that_is_cancelled_survives_a_death_at_each_of_its_calls() {
-    let scenario = Scenario::of(Begins::Asked("confirmed", Ask::Cancel));
+    let scenario = Scenario::of(Begins::Action("confirmed", Action::Cancel));
     let told = ["OrderPlaced", "OrderConfirmed", "OrderRefunded", "OrderCancelled"];
     let expected = end("cancelled", Value::Null, &[("succeeded", 1000, 1000)], 10, &told);
     every_cut("cancel, with a refund", 8, scenario, expected).await;
@@ -169,7 +169,7 @@ async fn a_confirmed_order_that_is_cancelled_survives_a_death_at_each_of_its_cal
 
 #[tokio::test]
 async fn a_part_that_is_refunded_survives_a_death_at_each_of_its_calls() {
-    let scenario = Scenario::of(Begins::Asked("confirmed", Ask::Refund));
+    let scenario = Scenario::of(Begins::Action("confirmed", Action::Refund));
     let told = ["OrderPlaced", "OrderConfirmed", "OrderRefunded"];
     let expected = end("confirmed", Value::Null, &[("succeeded", 1000, 300)], 8, &told);
     every_cut("refund, in part", 5, scenario, expected).await;
@@ -177,7 +177,7 @@ async fn a_part_that_is_refunded_survives_a_death_at_each_of_its_calls() {
 
 #[tokio::test]
 async fn an_order_that_is_shipped_survives_a_death_at_each_of_its_calls() {
-    let scenario = Scenario::of(Begins::Asked("confirmed", Ask::Ship));
+    let scenario = Scenario::of(Begins::Action("confirmed", Action::Ship));
     let told = ["OrderPlaced", "OrderConfirmed", "OrderShipped"];
     let expected = end("shipped", Value::Null, &[("succeeded", 1000, 0)], 8, &told);
     every_cut("ship", 4, scenario, expected).await;
@@ -185,7 +185,7 @@ async fn an_order_that_is_shipped_survives_a_death_at_each_of_its_calls() {
 
 #[tokio::test]
 async fn an_order_that_is_delivered_survives_a_death_at_each_of_its_calls() {
-    let scenario = Scenario::of(Begins::Asked("shipped", Ask::Deliver));
+    let scenario = Scenario::of(Begins::Action("shipped", Action::Deliver));
     let told = ["OrderPlaced", "OrderConfirmed", "OrderShipped", "OrderDelivered"];
     let expected = end("delivered", Value::Null, &[("succeeded", 1000, 0)], 8, &told);
     every_cut("deliver", 4, scenario, expected).await;
@@ -196,7 +196,7 @@ async fn another_payment_token_survives_a_death_at_each_of_its_calls() {
     let scenario = Scenario {
         token: "pm_card_chargeDeclined",
         settings: &[("PAYMENT_RETRY_S", "600")],
-        ..Scenario::of(Begins::Asked("declined", Ask::Pay))
+        ..Scenario::of(Begins::Action("declined", Action::Pay))
     };
     every_cut("pay with another token", 8, scenario, confirmed()).await;
 }

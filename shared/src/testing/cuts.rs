@@ -109,8 +109,8 @@ impl Workflow {
         let uncut = self.faults();
         runs.begin("uncut".to_owned(), uncut.clone(), run(uncut.clone()));
         runs.ended(&fine).await;
-        runs.cuts.calls = uncut.workflow();
-        let calls = &runs.cuts.calls;
+        let calls = &uncut.workflow();
+        runs.cuts.calls.clone_from(calls);
         assert!(
             self.mutation.is_some() || calls.len() >= self.least_calls,
             "{}: its calls are not numbered: {calls:?}",

@@ -36,15 +36,15 @@ pub(super) enum Begins {
     LateCheckout,
     /// `POST /v1/orders`.
     Order,
-    /// What somebody asks of an order whose status, or payment, has come to that.
-    Asked(&'static str, Ask),
+    /// A request about an order whose status, or payment, has come to that.
+    Action(&'static str, Action),
     /// The provider tells what has become of a confirmed order's payment.
     Told,
 }
 
-/// What somebody asks of an order.
+/// Request that changes an existing order.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ask {
+pub(super) enum Action {
     Accept,
     Reject,
     Cancel,
@@ -205,7 +205,7 @@ impl Run {
         }
         let wanted = match self.scenario.begins {
             Begins::Checkout | Begins::LateCheckout | Begins::Order => return,
-            Begins::Asked(wanted, _) => wanted,
+            Begins::Action(wanted, _) => wanted,
             Begins::Told => {
                 // Nobody takes anything there: it keeps what it has to tell.
                 self.shop.told_by_provider("http://127.0.0.1:9");
@@ -216,7 +216,7 @@ impl Run {
         self.shop.queue_is_empty().await;
         if wanted == "shipped" {
             self.comes_to("confirmed").await;
-            self.ask(service, Ask::Ship).await;
+            self.act(service, Action::Ship).await;
         }
         self.comes_to(wanted).await;
     }
@@ -268,7 +268,7 @@ impl Run {
             second
                 .shows(&customer("ada"), self.id(), |order| order["id"] == *self.id())
                 .await;
-            self.ask(&second, Ask::Cancel).await;
+            self.act(&second, Action::Cancel).await;
         }
         vec![second]
     }
@@ -277,7 +277,7 @@ impl Run {
         match self.scenario.begins {
             Begins::Checkout | Begins::LateCheckout => self.shop.publish(&self.checkout).await,
             Begins::Order => self.order(service).await,
-            Begins::Asked(_, ask) => self.ask(service, ask).await,
+            Begins::Action(_, action) => self.act(service, action).await,
             Begins::Told => self.shop.told_by_provider(&service.url),
         }
     }
@@ -286,7 +286,7 @@ impl Run {
     async fn trigger_again(&self, service: &Service) {
         match self.scenario.begins {
             Begins::Checkout | Begins::LateCheckout => self.shop.publish_until_taken(&self.checkout).await,
-            Begins::Order | Begins::Asked(..) | Begins::Told => self.trigger(service).await,
+            Begins::Order | Begins::Action(..) | Begins::Told => self.trigger(service).await,
         }
     }
 
@@ -310,24 +310,24 @@ impl Run {
         assert_eq!(order["id"], *self.id());
     }
 
-    async fn ask(&self, service: &Service, ask: Ask) {
+    async fn act(&self, service: &Service, action: Action) {
         let because = json!({"reason": "no more"});
-        let (action, who, body) = match ask {
-            Ask::Accept => ("accept", merchant(), None),
-            Ask::Reject => ("reject", merchant(), Some(because)),
-            Ask::Cancel => ("cancel", customer("ada"), Some(because)),
-            Ask::Ship => (
+        let (verb, caller, body) = match action {
+            Action::Accept => ("accept", merchant(), None),
+            Action::Reject => ("reject", merchant(), Some(because)),
+            Action::Cancel => ("cancel", customer("ada"), Some(because)),
+            Action::Ship => (
                 "ship",
                 merchant(),
                 Some(json!({"carrier": "DHL", "tracking": "JD0001"})),
             ),
-            Ask::Deliver => ("deliver", merchant(), None),
-            Ask::Pay => (
+            Action::Deliver => ("deliver", merchant(), None),
+            Action::Pay => (
                 "payment",
                 customer("ada"),
                 Some(json!({"payment_token": "pm_card_visa"})),
             ),
-            Ask::Refund => {
+            Action::Refund => {
                 let part = json!({"amount_minor": 300, "currency": "USD"});
                 (
                     "refunds",
@@ -336,29 +336,31 @@ impl Run {
                 )
             }
         };
-        let path = format!("/v1/orders/{}/{action}", self.id().as_str().unwrap());
+        let path = format!("/v1/orders/{}/{verb}", self.id().as_str().unwrap());
         let request = || {
-            let request = service.post(&path, &who);
-            let request = match ask {
-                Ask::Refund => request.header("idempotency-key", KEY),
-                Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => request,
+            let request = service.post(&path, &caller);
+            let request = match action {
+                Action::Refund => request.header("idempotency-key", KEY),
+                Action::Accept | Action::Reject | Action::Cancel | Action::Ship | Action::Deliver | Action::Pay => {
+                    request
+                }
             };
             match &body {
                 Some(body) => request.json(body),
                 None => request,
             }
         };
-        let again = match ask {
+        let again = match action {
             // The first try may be with the provider still.
-            Ask::Refund => &[408, 409, 503],
-            Ask::Accept | Ask::Reject | Ask::Cancel | Ask::Ship | Ask::Deliver | Ask::Pay => BUSY,
+            Action::Refund => &[408, 409, 503],
+            Action::Accept | Action::Reject | Action::Cancel | Action::Ship | Action::Deliver | Action::Pay => BUSY,
         };
         let send = async || request().send().await.unwrap();
         let answer = until_not(again, &self.shop.activity, send).await;
         let status = answer.status();
         assert!(
             status.is_success(),
-            "{action}: {status} {}",
+            "{verb}: {status} {}",
             answer.text().await.unwrap()
         );
     }
@@ -368,8 +370,11 @@ impl Run {
         if !matches!(self.scenario.meanwhile, Meanwhile::Authenticated) {
             return;
         }
-        let asked = |item: &Value| item["payment"]["action"]["url"].is_string();
-        let item = self.shop.item_when(self.id(), "request to the customer", asked).await;
+        let requested = |item: &Value| item["payment"]["action"]["url"].is_string();
+        let item = self
+            .shop
+            .item_when(self.id(), "request to the customer", requested)
+            .await;
         let url = item["payment"]["action"]["url"].as_str().unwrap();
         let answer = self.shop.browse(url, "outcome=complete").await;
         assert!(answer.status().is_success() || answer.status().is_redirection());
