@@ -266,7 +266,8 @@ async fn a_catalog_of_many_batches_goes_in_and_comes_out() {
     let rows = || catalog::generated(count.try_into().unwrap());
     let body: String = catalog::ndjson(rows()).collect();
     assert!(batches > 5, "several batches of an import, and pages of an export");
-    assert!(body.len() > 64 * 1024, "more than one chunk of a body: {}", body.len());
+    // The server hands on 32 KiB of a body at most before its reader takes them.
+    assert!(body.len() > 32 * 1024, "more than one chunk of a body: {}", body.len());
     let answers = shop.import(&body).await;
     assert_eq!(answers.len(), count + 1);
     assert_eq!(summary(&answers)["created"], count);
