@@ -1,6 +1,8 @@
-//! The services' binaries, a system of one test's own, and requests that are repeated until they are answered.
+//! The services' binaries, a system of one test's own, scenes of one test, and requests that are repeated until they are
+//! answered.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -10,6 +12,7 @@ use deploy_local::instance::Folder;
 use deploy_local::ports::Wishes;
 use deploy_local::system::{Catalog, Options, Progress};
 use deploy_local::{Part, System, loopback, tools};
+use futures_util::FutureExt;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,6 +21,34 @@ use tokio::time::{Instant, sleep};
 /// How long anything may take in a system that is being crashed on a busy machine: a message that a killed consumer was
 /// just being handed is hidden for half a minute, and that can happen to it twice.
 pub(crate) const SOON: Duration = Duration::from_secs(180);
+
+/// Scenes of one test that run in turn, each to its end or its failure. One test function for all of them holds one slot of
+/// libtest; functions that wait for each other, or for a system that they share, would hold several and use one.
+#[derive(Default)]
+pub(crate) struct Scenes {
+    failed: Vec<&'static str>,
+}
+
+impl Scenes {
+    /// Runs one scene. Its panic ends this scene only.
+    pub(crate) async fn run(&mut self, name: &'static str, scene: impl Future<Output = ()>) {
+        let began = Instant::now();
+        let ended = AssertUnwindSafe(scene).catch_unwind().await;
+        eprintln!(
+            "scene {name}: {} after {:.1?}",
+            if ended.is_ok() { "ok" } else { "FAILED" },
+            began.elapsed()
+        );
+        if ended.is_err() {
+            self.failed.push(name);
+        }
+    }
+
+    /// Fails with the names of all scenes that failed; their messages were printed when they did.
+    pub(crate) fn finish(self) {
+        assert!(self.failed.is_empty(), "failed scenes: {}", self.failed.join(", "));
+    }
+}
 
 /// The folder with the services' binaries, as the workspace's tests have them.
 pub(crate) fn binaries() -> &'static Path {

@@ -1,5 +1,5 @@
 //! One day of a whole system, with everything in it that ever happens, and witnesses on every side: which calls to AWS each
-//! service made, what it wrote down, what it told the collector. The tests that judge this share the one day.
+//! service made, what it wrote down, what it told the collector. One test lives the day and runs all checks of it.
 
 mod people;
 mod shop;
@@ -8,8 +8,7 @@ mod troubles;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use deploy_local::instance::Folder;
@@ -21,8 +20,9 @@ use hyper::Response;
 use serde_json::Value;
 
 use self::people::Known;
-use crate::harness;
-use crate::privilege::{Call, Statement};
+use crate::harness::{self, Scenes};
+use crate::privilege::{self, Call, Statement};
+use crate::secrecy;
 
 /// What is known when the day is over.
 pub(crate) struct Day {
@@ -36,14 +36,27 @@ pub(crate) struct Day {
     pub(crate) known: Known,
 }
 
-impl Day {
-    /// The one of this test process. Whoever asks first waits for it.
-    pub(crate) fn shared() -> &'static Self {
-        static DAY: OnceLock<Option<Day>> = OnceLock::new();
-        // On a thread and a runtime of its own, so that it does not end with the first test.
-        let day = DAY.get_or_init(|| thread::spawn(live).join().ok());
-        day.as_ref().expect("the day ended early: its own thread says why")
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_day_reveals_no_secret_and_uses_each_permission() {
+    let day = live().await;
+    let checks: [(&str, fn(&Day)); 5] = [
+        (
+            "each service may do what it does and nothing else",
+            privilege::policies_allow_exactly_the_calls,
+        ),
+        (
+            "a permission taken away or added is noticed",
+            privilege::changed_policies_are_noticed,
+        ),
+        ("written texts are complete", secrecy::written_texts_are_complete),
+        ("written texts hold no secret", secrecy::written_texts_hold_no_secret),
+        ("planted secrets are found", secrecy::planted_secrets_are_found),
+    ];
+    let mut scenes = Scenes::default();
+    for (name, check) in checks {
+        scenes.run(name, async { check(&day) }).await;
     }
+    scenes.finish();
 }
 
 /// Calls and telemetry on their way, and whether the tables answer at the moment.
@@ -80,35 +93,28 @@ impl Witness {
     }
 }
 
-fn live() -> Day {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (_temporary, folder) = harness::folder();
-        let witness = Arc::new(Witness::default());
-        let (mut system, relays) = start(&folder, &witness).await;
-        let mut known = Known::of(&system, &folder).await;
-        shop::work(&system, &mut known).await;
-        troubles::endure(&mut system, &witness, &mut known).await;
-        let mut policies = BTreeMap::new();
-        for part in Part::SERVICES {
-            policies.insert(part, Statement::all_of(&system.url(Part::Ministack), part).await);
-        }
-        // Whatever is still to be told is told at the stop.
-        system.stop().await.unwrap_or_else(|error| panic!("{error:#}"));
-        drop(relays);
-        let told = std::mem::take(&mut *witness.told.lock().unwrap());
-        let calls = std::mem::take(&mut *witness.calls.lock().unwrap());
-        Day {
-            calls,
-            policies,
-            written: written(&folder, &told),
-            known,
-        }
-    })
+async fn live() -> Day {
+    let (_temporary, folder) = harness::folder();
+    let witness = Arc::new(Witness::default());
+    let (mut system, relays) = start(&folder, &witness).await;
+    let mut known = Known::of(&system, &folder).await;
+    shop::work(&system, &mut known).await;
+    troubles::endure(&mut system, &witness, &mut known).await;
+    let mut policies = BTreeMap::new();
+    for part in Part::SERVICES {
+        policies.insert(part, Statement::all_of(&system.url(Part::Ministack), part).await);
+    }
+    // Whatever is still to be told is told at the stop.
+    system.stop().await.unwrap_or_else(|error| panic!("{error:#}"));
+    drop(relays);
+    let told = std::mem::take(&mut *witness.told.lock().unwrap());
+    let calls = std::mem::take(&mut *witness.calls.lock().unwrap());
+    Day {
+        calls,
+        policies,
+        written: written(&folder, &told),
+        known,
+    }
 }
 
 async fn start(folder: &Folder, witness: &Arc<Witness>) -> (System, Vec<Relay>) {

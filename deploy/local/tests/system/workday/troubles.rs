@@ -13,14 +13,16 @@ use super::shop::{Caller, People, answered};
 use super::{Witness, text};
 use crate::harness::SOON;
 
-/// All of them, one after the other.
+/// Causes all of them: those that only refuse a request beside each other, those that stop a part one after the other.
 pub(crate) async fn endure(system: &mut System, witness: &Witness, known: &mut Known) {
     let people = People::of(system, known).await;
-    bad_tokens(system, known).await;
-    bad_requests(&people).await;
-    bad_webhooks(&people.guest, known).await;
     let product = some_product(&people.guest).await;
-    dead_letters(system, &people.admin).await;
+    let refusals = async {
+        bad_tokens(system, known).await;
+        bad_requests(&people).await;
+        bad_webhooks(&people.guest, known).await;
+    };
+    tokio::join!(refusals, dead_letters(system, &people.admin));
 
     witness.tables_away(true);
     refused_for_now(system, &people, &product).await;
@@ -204,8 +206,10 @@ async fn refused_for_now(system: &System, people: &People, product: &str) {
     let at = |part| Caller::new(system.url(part), Some(&token));
     let (baskets, orders) = (at(Part::BasketService), at(Part::OrderService));
     // At the services themselves: the gateway would try again, and soon take them for away.
-    baskets.keyed("/v1/baskets/me/checkout", "away", &body, 503).await;
-    orders.keyed("/v1/orders", "away", &order, 503).await;
     let read = people.guest.to(Method::GET, &format!("/v1/products/{product}"));
-    answered(read, StatusCode::SERVICE_UNAVAILABLE).await;
+    tokio::join!(
+        baskets.keyed("/v1/baskets/me/checkout", "away", &body, 503),
+        orders.keyed("/v1/orders", "away", &order, 503),
+        answered(read, StatusCode::SERVICE_UNAVAILABLE),
+    );
 }
