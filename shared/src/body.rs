@@ -25,9 +25,17 @@ use crate::problem::{FieldError, Problem};
 /// The most that a body may hold: 256 KiB.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// A body has so long to arrive, as a head has. Behind the gateway it comes at once, since it is held back there until it
-/// is whole; whoever comes in beside the gateway shall not hold a connection by a byte now and then.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
+/// Time within which a body has to arrive, as app data; without it, the default. Behind the gateway a body arrives at once,
+/// since the gateway buffers it until it is complete; a client that bypasses the gateway must not hold a connection by sending
+/// a byte now and then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTimeout(pub(crate) Duration);
+
+impl Default for BodyTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(20))
+    }
+}
 
 /// Why a value was refused by the type it should have become.
 pub trait Invalid: std::error::Error {
@@ -89,8 +97,8 @@ impl FromRequest for Raw {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
-    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = whole(payload);
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = whole(req, payload);
         Box::pin(async move { body.await.map(Self) })
     }
 }
@@ -183,7 +191,7 @@ fn read(
     let sent = sent.split(';').next().unwrap_or_default().trim();
     let right_type = sent.eq_ignore_ascii_case(media_type);
     let plain = plain(req.headers());
-    let body = whole(payload);
+    let body = whole(req, payload);
     async move {
         if !right_type {
             let detail = format!("send the body as Content-Type: {media_type}");
@@ -217,10 +225,11 @@ pub fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn whole(payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+fn whole(req: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let BodyTimeout(within) = req.app_data().copied().unwrap_or_default();
     let payload = BodyStream::new(payload.take());
     async move {
-        match timeout(ARRIVES_WITHIN, to_bytes_limited(payload, MAX_BODY_BYTES)).await {
+        match timeout(within, to_bytes_limited(payload, MAX_BODY_BYTES)).await {
             Ok(Ok(Ok(bytes))) => Ok(bytes),
             Ok(Ok(Err(_broken))) => Err(Problem::bad_request("incomplete_body", "the body did not arrive whole")),
             Ok(Err(_too_large)) => Err(too_large()),

@@ -16,6 +16,7 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Verifier;
+use crate::body::BodyTimeout;
 use crate::config::CommonSettings;
 use crate::docs::Docs;
 use crate::health::Readiness;
@@ -25,9 +26,6 @@ use crate::server::leave::Leave;
 use crate::telemetry;
 use crate::web::{Edge, ServerSpan};
 
-/// Headers of a request have to arrive within this: longer than the gateway gives to an answer, so that of a service that
-/// is too busy to read them its 504 tells, and not an empty 408 of ours.
-const REQUEST_HEAD: Duration = Duration::from_secs(20);
 /// Idle connections are kept for this long, longer than the gateway keeps its own, so that it is not us who cut one
 /// that it is about to use.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -81,11 +79,13 @@ impl Server {
         let docs = web::Data::new(Docs::new(&routes.api).context("the contract")?);
         let verifier = web::Data::new(Verifier::new(common.auth.clone(), outgoing.http.clone()));
         let readiness = web::Data::new(routes.readiness.until(stop, &leave));
+        let request_timeout = Duration::from_millis(common.request_timeout_ms);
         let (configure, connections) = (routes.configure, leave.connections.clone());
         let server = HttpServer::new(move || {
             App::new()
                 // The runtime of this thread, for as long as it serves.
                 .app_data(telemetry::runtime::watch("http"))
+                .app_data(BodyTimeout(request_timeout))
                 .app_data(edge.clone())
                 .app_data(docs.clone())
                 .app_data(verifier.clone())
@@ -108,7 +108,7 @@ impl Server {
         let server = server
             .on_connect(move |_, connection| connections.hold(connection))
             .disable_signals()
-            .client_request_timeout(REQUEST_HEAD)
+            .client_request_timeout(request_timeout)
             .keep_alive(KEEP_ALIVE)
             .max_connections(MAX_CONNECTIONS)
             // Later than the deadline of `run`, which is the one that counts, and tells.
