@@ -31,17 +31,23 @@ use tokio::time::Instant;
 
 use self::stage::Stage;
 use self::table::Attack;
-use crate::harness;
+use crate::harness::{self, complete};
 
 /// As many requests at once as two processors have something to do with.
 const AT_ONCE: usize = 12;
 /// A table that has lost its rows holds everything.
 const ROWS_AT_LEAST: usize = 150;
 
+/// The complete form has the services' own request time-out of 20 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_in_where_they_do_not_belong() {
     let (_temporary, folder) = harness::folder();
-    let mut system = harness::system(&folder, Catalog::Empty).await;
+    let mut settings = BTreeMap::new();
+    if !complete() {
+        let timeout = slow::SHORT_TIMEOUT.as_millis().to_string();
+        settings.insert("REQUEST_TIMEOUT_MS".to_owned(), timeout);
+    }
+    let mut system = harness::system_with(&folder, Catalog::Empty, settings).await;
     let stage = Stage::set(&system, &folder).await;
     let doors = stage::doors(&system);
     let before = stage.treasure(&system).await;
