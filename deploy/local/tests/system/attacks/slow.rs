@@ -15,7 +15,7 @@ use super::table::Doors;
 use crate::harness::complete;
 
 /// Request time-out of the services in the default form of the test.
-pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(6);
 /// The services' own request time-out.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A busy machine may be that much later than the time-out.
