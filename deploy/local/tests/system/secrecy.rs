@@ -133,11 +133,11 @@ pub(crate) fn planted_secrets_are_found(day: &Day) {
     let windows: BTreeMap<_, _> = day
         .written
         .iter()
-        .map(|(who, written)| (who, window(written)))
+        .map(|(writer, written)| (writer, window(written)))
         .collect();
-    for (who, (before, after)) in &windows {
+    for (writer, (before, after)) in &windows {
         let clean = found(&format!("{before}{after}"), day);
-        assert!(clean.is_empty(), "{who} without a planted secret: {clean:?}");
+        assert!(clean.is_empty(), "{writer} without a planted secret: {clean:?}");
     }
     let planted = day.known.all().iter().map(|secret| secret.text.clone());
     let shaped = [
@@ -155,11 +155,11 @@ pub(crate) fn planted_secrets_are_found(day: &Day) {
         "378282246310005",
     ];
     for secret in planted.chain(shaped.map(str::to_owned)) {
-        for (who, (before, after)) in &windows {
+        for (writer, (before, after)) in &windows {
             let with = format!("{before}\n{{\"message\":\"it is {secret}\"}}{after}");
             assert!(
                 !found(&with, day).is_empty(),
-                "{secret} is not found in what {who} wrote"
+                "{secret} is not found in what {writer} wrote"
             );
         }
     }

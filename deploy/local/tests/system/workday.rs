@@ -63,7 +63,7 @@ async fn a_whole_day_reveals_no_secret_and_uses_each_permission() {
 #[derive(Default)]
 pub(crate) struct Witness {
     calls: Mutex<BTreeMap<Part, BTreeSet<Call>>>,
-    told: Mutex<Vec<u8>>,
+    exported: Mutex<Vec<u8>>,
     tables_away: AtomicBool,
 }
 
@@ -86,9 +86,9 @@ impl Witness {
 
     /// As a collector does.
     fn collect(&self, request: &hyper::Request<Bytes>) -> Response<Bytes> {
-        let mut told = self.told.lock().unwrap();
-        told.extend_from_slice(request.body());
-        told.push(b'\n');
+        let mut exported = self.exported.lock().unwrap();
+        exported.extend_from_slice(request.body());
+        exported.push(b'\n');
         Response::new(Bytes::new())
     }
 }
@@ -107,12 +107,12 @@ async fn live() -> Day {
     // Whatever is still to be told is told at the stop.
     system.stop().await.unwrap_or_else(|error| panic!("{error:#}"));
     drop(relays);
-    let told = std::mem::take(&mut *witness.told.lock().unwrap());
+    let exported = std::mem::take(&mut *witness.exported.lock().unwrap());
     let calls = std::mem::take(&mut *witness.calls.lock().unwrap());
     Day {
         calls,
         policies,
-        written: written(&folder, &told),
+        written: written(&folder, &exported),
         known,
     }
 }
@@ -170,11 +170,11 @@ async fn start(folder: &Folder, witness: &Arc<Witness>) -> (System, Vec<Relay>) 
     (system, vec![tables, cloud, collector])
 }
 
-fn written(folder: &Folder, told: &[u8]) -> BTreeMap<String, String> {
+fn written(folder: &Folder, exported: &[u8]) -> BTreeMap<String, String> {
     let parts = Part::SERVICES.map(Part::name).into_iter();
     let logs = parts.chain([Part::Gateway.name(), "mail"]);
     let logs = logs.map(|name| (name.to_owned(), fs::read(folder.log(name)).unwrap_or_default()));
-    let all = logs.chain([("spans and metrics".to_owned(), told.to_vec())]);
+    let all = logs.chain([("spans and metrics".to_owned(), exported.to_vec())]);
     all.map(|(name, bytes)| (name, text_of(&bytes))).collect()
 }
 

@@ -358,11 +358,7 @@ impl Run {
         let send = async || request().send().await.unwrap();
         let answer = until_not(again, &self.shop.activity, send).await;
         let status = answer.status();
-        assert!(
-            status.is_success(),
-            "{verb}: {status} {}",
-            answer.text().await.unwrap()
-        );
+        assert!(status.is_success(), "{verb}: {status} {}", answer.text().await.unwrap());
     }
 
     /// Completes the payment as soon as the order shows how.
