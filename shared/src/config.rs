@@ -39,8 +39,8 @@ pub struct CommonSettings {
     /// Limit for requests and messages under way at a stop.
     #[arg(long, env = "SHUTDOWN_S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub shutdown_s: u64,
-    /// Time-out for the head of a request, and after it for the body. Longer than the gateway's time-out for a response (15 s):
-    /// of a service that is too busy to read its requests, the gateway's 504 reports and not an empty 408.
+    /// Time-out for the head of a request, and after it for the body. Longer than the gateway's time-out for a response (15 s),
+    /// so that the gateway's 504 reports an overloaded service, and not an empty 408.
     #[arg(long, env = "REQUEST_TIMEOUT_MS", hide = true, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=300_000))]
     pub request_timeout_ms: u64,
     /// Adds the headers `X-Consumed-RCU`, `X-Consumed-WCU` and `X-Round-Trips` to each response.
