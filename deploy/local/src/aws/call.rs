@@ -3,13 +3,14 @@
 //!
 //! The actions themselves stand in [`super::cloudformation`] and [`super::cognito`].
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HOST};
 use reqwest::{Client, StatusCode};
 use tokio::time::sleep;
@@ -92,6 +93,10 @@ impl SignedClient {
     /// # Errors
     ///
     /// When `config` names no region or credentials.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "outside of any service: no traces or faults to share"
+    )]
     pub(super) fn new(config: &SdkConfig, service: &'static str) -> anyhow::Result<Self> {
         let region = config.region().context("no AWS region is configured")?.to_string();
         let endpoint = config
@@ -169,7 +174,7 @@ impl SignedClient {
             .identity(&identity)
             .region(&self.region)
             .name(self.service)
-            .time(SystemTime::now())
+            .time(Timestamp::now().into())
             .settings(SigningSettings::default())
             .build()?
             .into();

@@ -24,7 +24,7 @@ const FOLDERS: [&str; 8] = [
 #[test]
 fn relative_links_lead_to_files_and_headings() {
     let mut documents = Vec::new();
-    collect(&tools::checkout(), &mut documents);
+    collect(tools::checkout(), &mut documents);
     let (mut links, mut dead) = (0, Vec::new());
     for document in &documents {
         let text = fs::read_to_string(document).unwrap();
@@ -47,7 +47,7 @@ fn relative_links_lead_to_files_and_headings() {
 fn paths_in_code_spans_exist() {
     let checkout = tools::checkout();
     let mut documents = Vec::new();
-    collect(&checkout, &mut documents);
+    collect(checkout, &mut documents);
     let (mut count, mut dead) = (0, Vec::new());
     for document in &documents {
         let text = fs::read_to_string(document).unwrap();

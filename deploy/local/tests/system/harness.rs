@@ -2,6 +2,7 @@
 //! answered.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -44,11 +45,9 @@ impl Scenes {
     pub(crate) async fn run(&mut self, name: &'static str, scene: impl Future<Output = ()>) {
         let began = Instant::now();
         let ended = AssertUnwindSafe(scene).catch_unwind().await;
-        eprintln!(
-            "scene {name}: {} after {:.1?}",
-            if ended.is_ok() { "ok" } else { "FAILED" },
-            began.elapsed()
-        );
+        let outcome = if ended.is_ok() { "ok" } else { "FAILED" };
+        let mut err = io::stderr().lock();
+        writeln!(err, "scene {name}: {outcome} after {:.1?}", began.elapsed()).unwrap();
         if ended.is_err() {
             self.failed.push(name);
         }

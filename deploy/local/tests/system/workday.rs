@@ -36,10 +36,13 @@ pub(crate) struct Day {
     pub(crate) known: Known,
 }
 
+/// Panics where the day is not as it has to be.
+type Check = fn(&Day);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_day_reveals_no_secret_and_uses_each_permission() {
     let day = live().await;
-    let checks: [(&str, fn(&Day)); 5] = [
+    let checks: [(&str, Check); 5] = [
         (
             "each service may do what it does and nothing else",
             privilege::policies_allow_exactly_the_calls,
