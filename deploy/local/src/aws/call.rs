@@ -29,6 +29,8 @@ pub enum CallError {
     Refused {
         /// API action that was called.
         action: &'static str,
+        /// Status of the response.
+        status: StatusCode,
         /// The error's code, as AWS documents it for the action.
         code: String,
         /// Explanation that the service sent.
@@ -51,6 +53,14 @@ impl CallError {
         match self {
             Self::Refused { code, .. } => code,
             Self::Failed { .. } => "",
+        }
+    }
+
+    /// Returns whether a later attempt may succeed.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => status.is_server_error() || code.contains("Throttling"),
+            Self::Failed { .. } => true,
         }
     }
 
@@ -92,7 +102,7 @@ impl SignedClient {
     ///
     /// # Errors
     ///
-    /// When `config` names no region or credentials.
+    /// The configuration names no region or no credentials.
     #[expect(
         clippy::disallowed_methods,
         reason = "outside of any service: no traces or faults to share"
@@ -129,25 +139,36 @@ impl SignedClient {
         refusal: impl Fn(StatusCode, &str) -> Refusal,
     ) -> Result<String, CallError> {
         let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
-            let outcome = match self.send(payload).await {
-                Ok((status, body)) if status.is_success() => return Ok(body),
-                Ok((status, body)) => {
-                    let Refusal { code, message } = refusal(status, &body);
-                    let retryable = status.is_server_error() || code.contains("Throttling");
-                    (retryable, CallError::Refused { action, code, message })
-                }
-                Err(source) => (true, CallError::Failed { action, source }),
-            };
-            match outcome {
-                (true, _) if attempt < ATTEMPTS => {
+        for _ in 1..ATTEMPTS {
+            match self.attempt(action, payload, &refusal).await {
+                Err(error) if error.is_transient() => {
                     sleep(pause).await;
                     pause *= 2;
                 }
-                (_, error) => return Err(error),
+                outcome => return outcome,
             }
         }
-        unreachable!("the last attempt returns")
+        self.attempt(action, payload, &refusal).await
+    }
+
+    async fn attempt(
+        &self,
+        action: &'static str,
+        payload: &Payload,
+        refusal: impl Fn(StatusCode, &str) -> Refusal,
+    ) -> Result<String, CallError> {
+        let sent = self.send(payload).await;
+        let (status, body) = sent.map_err(|source| CallError::Failed { action, source })?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let Refusal { code, message } = refusal(status, &body);
+        Err(CallError::Refused {
+            action,
+            status,
+            code,
+            message,
+        })
     }
 
     async fn send(&self, payload: &Payload) -> anyhow::Result<(StatusCode, String)> {

@@ -48,14 +48,17 @@ impl CloudFormation {
     ///
     /// # Errors
     ///
-    /// When `config` names no region or credentials.
+    /// The configuration names no region or no credentials.
     pub fn new(config: &SdkConfig) -> anyhow::Result<Self> {
         SignedClient::new(config, "cloudformation").map(Self)
     }
 
-    /// Starts the creation of a stack.
+    /// Starts the creation of a stack. One that exists is no error: an attempt whose answer was lost has created it.
     pub(crate) async fn create_stack(&self, request: &StackRequest<'_>) -> Result<(), CallError> {
-        self.call("CreateStack", &fields(request)).await.map(drop)
+        match self.call("CreateStack", &fields(request)).await {
+            Err(error) if error.code() != "AlreadyExistsException" => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Starts the update of a stack. An update that changes nothing is refused with "No updates".
@@ -174,6 +177,9 @@ fn event(node: Node<'_, '_>) -> anyhow::Result<StackEvent> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     const DESCRIBED: &str = r#"<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
@@ -210,6 +216,44 @@ mod tests {
         assert_eq!(refused.code, "ValidationError");
         assert_eq!(refused.message, "Stack with id x does not exist");
         assert_eq!(refusal(StatusCode::BAD_GATEWAY, "<html>").code, "502 Bad Gateway");
+    }
+
+    /// Reads the request of one connection, answers it with `answer` and closes.
+    async fn serve_once(listener: &TcpListener, answer: &str) {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        // The last field of the form.
+        while !request.ends_with(b"Value=12ab") {
+            assert!(connection.read_buf(&mut request).await.unwrap() > 0);
+        }
+        connection.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn stack_with_lost_first_answer_counts_as_created() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = CloudFormation::new(&crate::aws::config(&format!(
+            "http://{}",
+            listener.local_addr().unwrap()
+        )));
+        let request = StackRequest {
+            name: "shop",
+            template: "Resources: {}",
+            parameters: &[],
+            tag: ("fingerprint", "12ab"),
+        };
+        let body = "<ErrorResponse><Error><Code>AlreadyExistsException</Code></Error></ErrorResponse>";
+        let refused = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let server = async {
+            serve_once(&listener, "").await;
+            serve_once(&listener, &refused).await;
+        };
+        let client = client.unwrap();
+        let (created, ()) = tokio::join!(client.create_stack(&request), server);
+        created.unwrap();
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When `config` names no region or credentials.
+    /// The configuration names no region or no credentials.
     pub fn new(config: &SdkConfig) -> anyhow::Result<Self> {
         SignedClient::new(config, "cognito-idp").map(Self)
     }
@@ -41,7 +41,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When the pool refuses it, or there is no answer.
+    /// The pool refuses it, or there is no answer.
     pub async fn create_user(&self, pool: &str, name: &str, email: &str) -> Result<(), CallError> {
         let request = json!({
             "UserPoolId": pool,
@@ -56,7 +56,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When the pool refuses it, or there is no answer.
+    /// The pool refuses it, or there is no answer.
     pub async fn set_password(&self, pool: &str, name: &str, password: &str) -> Result<(), CallError> {
         let request = json!({"UserPoolId": pool, "Username": name, "Password": password, "Permanent": true});
         self.call("AdminSetUserPassword", request).await.map(drop)
@@ -66,7 +66,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When the pool refuses it, or there is no answer.
+    /// The pool refuses it, or there is no answer.
     pub async fn add_to_group(&self, pool: &str, name: &str, group: &str) -> Result<(), CallError> {
         let request = json!({"UserPoolId": pool, "Username": name, "GroupName": group});
         self.call("AdminAddUserToGroup", request).await.map(drop)
@@ -76,7 +76,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When the pool refuses it, demands more than a password, or there is no answer.
+    /// The pool refuses it, demands more than a password, or there is no answer.
     pub async fn sign_in(&self, client_id: &str, name: &str, password: &str) -> Result<Tokens, CallError> {
         const ACTION: &str = "InitiateAuth";
         let request = json!({
@@ -96,7 +96,7 @@ impl Cognito {
     ///
     /// # Errors
     ///
-    /// When the client has none, the pool refuses it, or there is no answer.
+    /// The client has none, the pool refuses it, or there is no answer.
     pub async fn client_secret(&self, pool: &str, client_id: &str) -> Result<String, CallError> {
         const ACTION: &str = "DescribeUserPoolClient";
         let answer = self
