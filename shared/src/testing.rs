@@ -58,7 +58,8 @@ pub fn rewrites_checked_in() -> bool {
     std::env::var("UPDATE_CHECKED_IN").is_ok_and(|v| v == "1")
 }
 
-/// Whether tests run at their full size, as the nightly run has them: `COMPLETE=1`.
+/// Returns whether `COMPLETE=1` selects the complete form of the tests, as the nightly run does: the sizes, durations and
+/// time-outs of production. The default form checks the same rules with smaller ones.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
 pub fn is_complete_run() -> bool {

@@ -27,11 +27,12 @@ use std::time::Duration;
 use deploy_local::Part;
 use deploy_local::system::Catalog;
 use futures_util::{StreamExt, stream};
+use shared::testing::is_complete_run;
 use tokio::time::Instant;
 
 use self::stage::Stage;
 use self::table::Attack;
-use crate::harness::{self, complete};
+use crate::harness;
 
 /// As many requests at once as two processors have something to do with.
 const AT_ONCE: usize = 12;
@@ -43,7 +44,7 @@ const ROWS_AT_LEAST: usize = 150;
 async fn nobody_gets_in_where_they_do_not_belong() {
     let (_temporary, folder) = harness::folder();
     let mut settings = BTreeMap::new();
-    if !complete() {
+    if !is_complete_run() {
         let timeout = slow::SHORT_TIMEOUT.as_millis().to_string();
         settings.insert("REQUEST_TIMEOUT_MS".to_owned(), timeout);
     }

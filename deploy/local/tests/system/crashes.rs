@@ -12,9 +12,10 @@ use deploy_local::system::Catalog;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use shared::testing::is_complete_run;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{self, complete, http, patiently, until};
+use crate::harness::{self, http, patiently, until};
 
 const CUSTOMERS: usize = 10;
 const ON_HAND: usize = 500;
@@ -74,7 +75,7 @@ impl Shopper {
 /// meet a kill at another step.
 #[tokio::test(flavor = "multi_thread")]
 async fn checkouts_through_crashes_make_one_order_each() {
-    let each = if complete() { 10 } else { 4 };
+    let each = if is_complete_run() { 10 } else { 4 };
     let checkouts = CUSTOMERS * each;
     let (_temporary, folder) = harness::folder();
     let mut system = harness::system(&folder, Catalog::Empty).await;

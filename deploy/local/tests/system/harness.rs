@@ -23,16 +23,6 @@ use tokio::time::{Instant, sleep};
 /// just being handed is hidden for half a minute, and that can happen to it twice.
 pub(crate) const SOON: Duration = Duration::from_secs(180);
 
-/// Returns whether `COMPLETE=1` selects the complete form of the tests: the sizes, durations and time-outs of production. The
-/// default form checks the same rules with smaller ones; each test that has two forms documents the difference.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has no settings of its own, and libtest passes no arguments to it"
-)]
-pub(crate) fn complete() -> bool {
-    std::env::var_os("COMPLETE").is_some_and(|value| value == "1")
-}
-
 /// Scenes of one test that run in turn, each to its end or its failure. One test function for all of them holds one slot of
 /// libtest; functions that wait for each other, or for a system that they share, would hold several and use one.
 #[derive(Default)]

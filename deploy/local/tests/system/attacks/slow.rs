@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::future::join_all;
+use shared::testing::is_complete_run;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stage::Stage;
 use super::table::Doors;
-use crate::harness::complete;
 
 /// Request time-out of the services in the default form of the test.
 pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(6);
@@ -68,7 +68,12 @@ async fn given_up(address: SocketAddr, begin: &str, said: &str) -> anyhow::Resul
             sleep(A_BYTE_EVERY).await;
         }
     });
-    let within = MARGIN + if complete() { DEFAULT_TIMEOUT } else { SHORT_TIMEOUT };
+    let within = MARGIN
+        + if is_complete_run() {
+            DEFAULT_TIMEOUT
+        } else {
+            SHORT_TIMEOUT
+        };
     let began = Instant::now();
     let mut arrived = Vec::new();
     let closed = timeout(within, reading.read_to_end(&mut arrived)).await;
