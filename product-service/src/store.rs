@@ -102,7 +102,7 @@ where
 }
 
 impl Store {
-    /// Of that table.
+    /// Builds the store of a table.
     #[must_use]
     pub fn new(client: Client, table: String, timing: Timing) -> Self {
         Self { client, table, timing }

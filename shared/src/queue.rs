@@ -45,7 +45,7 @@ pub struct Queue {
     pub dead_letters_url: String,
     /// Messages worked on at the same time.
     pub in_flight: usize,
-    /// How long a message is ours before it must be extended, and when one that failed comes again.
+    /// Visibility of a received message, and pause after a failed one.
     pub timing: QueueTiming,
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
     pub(crate) catalog: Catalog,
     pub(crate) url: String,
-    /// Of all its processes.
+    /// Activity of all processes of the service.
     pub(crate) activity: Activity,
     http: ClientWithMiddleware,
     process: Option<Process>,

@@ -112,7 +112,7 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// When the HTTP client cannot be built.
+    /// The HTTP client cannot be built.
     pub fn cognito(&self) -> anyhow::Result<Cognito> {
         Cognito::new(&self.sdk)
     }

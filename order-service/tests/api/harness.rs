@@ -35,7 +35,7 @@ pub(crate) struct Shop {
     pub(crate) products: Products,
     pub(crate) payments: PaymentSandbox,
     pub(crate) tap: EventTap,
-    /// Of all services here.
+    /// Activity of all services here.
     pub(crate) activity: Activity,
     http: Client,
 }

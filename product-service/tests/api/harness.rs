@@ -29,7 +29,7 @@ const IMPORT: Duration = Duration::from_secs(300);
 pub(crate) struct Shop {
     pub(crate) deployment: Deployment,
     pub(crate) url: String,
-    /// Of all its processes.
+    /// Activity of all processes of the service.
     pub(crate) activity: Activity,
     /// Sweeps at the start of a process, and when a test that waits sees that something is due.
     sweeps_on_demand: bool,

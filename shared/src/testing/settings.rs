@@ -108,7 +108,7 @@ fn default(arg: &Arg) -> String {
     }
 }
 
-/// By the end of the name, as all settings with a unit have it.
+/// Returns the unit, which is the end of the name of each setting that has one.
 fn unit(id: &str) -> &'static str {
     const UNITS: [(&str, &str); 4] = [("_PER_S", "1/s"), ("_MS", "ms"), ("_S", "s"), ("_MIB", "MiB")];
     UNITS

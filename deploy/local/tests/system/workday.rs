@@ -1,5 +1,5 @@
 //! One day of a whole system, with everything in it that ever happens, and witnesses on every side: which calls to AWS each
-//! service made, what it wrote down, what it told the collector. One test lives the day and runs all checks of it.
+//! service made, what it logged, what it exported to the collector. One test runs the day and all checks of it.
 
 mod people;
 mod shop;
@@ -107,7 +107,7 @@ async fn live() -> Day {
     for part in Part::SERVICES {
         policies.insert(part, Statement::all_of(&system.url(Part::Ministack), part).await);
     }
-    // Whatever is still to be told is told at the stop.
+    // The last spans and metrics are exported at the stop.
     system.stop().await.unwrap_or_else(|error| panic!("{error:#}"));
     drop(relays);
     let exported = std::mem::take(&mut *witness.exported.lock().unwrap());

@@ -39,7 +39,7 @@ impl Sample {
         })
     }
 
-    /// Whether this point of a workflow with these calls is in the sample.
+    /// Returns whether this point of a workflow with these calls is in the sample.
     pub(super) fn keeps(&self, workflow: &str, calls: &[Step], point: &(Step, Cut)) -> bool {
         let (step, cut) = point;
         let ends = [calls.first(), calls.last()];
