@@ -86,8 +86,8 @@ async fn through_a_death<T>(shop: &mut Shop, faults: &Faults, what: impl AsyncFn
 
 /// Answers each request for an order that comes, until the basket has the answer. Counts those answered.
 ///
-/// An event that the bus took has arrived when the bus says so. Where the process has published a checkout and has published it
-/// again, its queue holds nothing, and no event has arrived, none ever will: the run strays at once.
+/// The bus delivers an event before it answers. If the process has published a checkout twice, its queue is empty and no event
+/// has arrived, then none will arrive any more: the run fails at once.
 async fn order_service(shop: &Shop, tap: &EventTap, reply: Reply, faults: &Faults, answered: &Cell<usize>) {
     let check = async || {
         let item = shop.item("C#ada").await.unwrap();

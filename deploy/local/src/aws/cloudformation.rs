@@ -134,7 +134,7 @@ fn read<T>(
     read: impl FnOnce(&Document<'_>) -> anyhow::Result<T>,
 ) -> Result<T, CallError> {
     Document::parse(answer)
-        .map_err(|error| anyhow!("an answer that is no XML: {error}"))
+        .map_err(|error| anyhow!("invalid XML in the response: {error}"))
         .and_then(|document| read(&document))
         .map_err(|source| CallError::Failed { action, source })
 }
@@ -160,7 +160,7 @@ fn pairs(node: Node<'_, '_>, list: &'static str, key: &'static str, value: &'sta
 
 fn stack(node: Node<'_, '_>) -> anyhow::Result<StackDescription> {
     Ok(StackDescription {
-        status: text(node, "StackStatus").context("a stack without a status")?,
+        status: text(node, "StackStatus").context("the response has a stack without a status")?,
         status_reason: text(node, "StackStatusReason"),
         outputs: pairs(node, "Outputs", "OutputKey", "OutputValue"),
         tags: pairs(node, "Tags", "Key", "Value"),
@@ -169,8 +169,8 @@ fn stack(node: Node<'_, '_>) -> anyhow::Result<StackDescription> {
 
 fn event(node: Node<'_, '_>) -> anyhow::Result<StackEvent> {
     Ok(StackEvent {
-        resource: text(node, "LogicalResourceId").context("an event without a resource")?,
-        status: text(node, "ResourceStatus").context("an event without a status")?,
+        resource: text(node, "LogicalResourceId").context("the response has an event without a resource")?,
+        status: text(node, "ResourceStatus").context("the response has an event without a status")?,
         reason: text(node, "ResourceStatusReason"),
     })
 }

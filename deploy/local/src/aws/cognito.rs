@@ -120,7 +120,7 @@ impl Cognito {
             return Ok(Value::Null);
         }
         serde_json::from_str(&answer)
-            .context("an answer that is no JSON")
+            .context("invalid JSON in the response")
             .map_err(|source| CallError::Failed { action, source })
     }
 }
